@@ -1,0 +1,31 @@
+# The native executable, the tests and install.
+
+# --- the executable ------------------------------------------------------------------------------
+# libwebsockets: HTTP/1.1 and websocket, Debian's 4.1.6. cJSON: control messages, Debian's 1.7.15 with
+# its security patches. Both through pkg-config; without libwebsockets there is no `bitnet serve`.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets>=4.1)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson>=1.7.15)
+
+set(BITNET_DEFAULT_MODEL ${CMAKE_CURRENT_SOURCE_DIR}/models/bitnet-tales/bitnet-tales.i2_s.gguf)
+file(GLOB native_sources CONFIGURE_DEPENDS targets/native/*.c targets/native/cmd/*.c
+     targets/native/http/*.c targets/native/dash/*.c)
+list(REMOVE_ITEM native_sources ${CMAKE_CURRENT_SOURCE_DIR}/targets/native/os_posix.c)
+list(REMOVE_ITEM native_sources ${CMAKE_CURRENT_SOURCE_DIR}/targets/native/main.c)
+add_library(bitnet_native STATIC ${native_sources} targets/native/model_embedded.S)
+set_source_files_properties(targets/native/model_embedded.S PROPERTIES
+    COMPILE_DEFINITIONS "MODEL_PATH=\"${BITNET_DEFAULT_MODEL}\"" OBJECT_DEPENDS ${BITNET_DEFAULT_MODEL})
+target_include_directories(bitnet_native PUBLIC targets/native core)
+target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PRIVATE bitnet_warnings)
+add_executable(bitnet targets/native/main.c)
+target_link_libraries(bitnet PRIVATE bitnet_native bitnet_warnings)
+
+# --- tests ---------------------------------------------------------------------------------------
+option(BITNET_TESTS "build the tests" ON)
+if(BITNET_TESTS)
+    enable_testing()
+    include(tests)
+endif()
+
+# --- install: library, headers, executable, page, pkg-config and CMake package --------------------
+include(package)

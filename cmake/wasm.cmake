@@ -1,0 +1,69 @@
+# The WebAssembly modules of one SIMD tier. A module cannot choose its instructions at run time, since
+# an engine refuses a module with an opcode that it does not know; so each tier is a module of its own,
+# once for one thread and once for many, and the page picks one (targets/wasm/js/features.ts).
+#   build/wasm/bitnet-<tier>.mjs, .wasm       one thread
+#   build/wasm/bitnet-<tier>-mt.mjs, .wasm    pthreads: needs a cross-origin isolated page
+#   build/wasm/check-<tier>.mjs, .wasm        tests/kernels, one thread
+
+set(BITNET_WASM_TIER simd128 CACHE STRING "SIMD tier of the modules: simd128 or relaxed")
+set_property(CACHE BITNET_WASM_TIER PROPERTY STRINGS simd128 relaxed)
+if(NOT BITNET_WASM_TIER MATCHES "^(simd128|relaxed)$")
+    message(FATAL_ERROR "BITNET_WASM_TIER is \"${BITNET_WASM_TIER}\"; it is simd128 or relaxed.")
+endif()
+
+# The optimisation level is given below, to compiler and linker apart.
+set(CMAKE_C_FLAGS_RELEASE "-DNDEBUG")
+set(wasm_compile -O3 -msimd128)
+if(BITNET_WASM_TIER STREQUAL relaxed)
+    list(APPEND wasm_compile -mrelaxed-simd)
+endif()
+
+# Linked at -O1 with BigInt, so that nothing has to be rewritten after wasm-ld: the binaryen beside an old
+# Emscripten (108) knows only the draft opcodes of relaxed SIMD and would make the module invalid. The last
+# flag turns any such rewriting into an error. Code is optimised by clang, at -O3.
+set(wasm_link
+    -O1 -sWASM_BIGINT -sERROR_ON_WASM_CHANGES_AFTER_LINK
+    -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=web,worker -sFILESYSTEM=0 --no-entry
+    -sALLOW_MEMORY_GROWTH -sINITIAL_MEMORY=8MB -sMAXIMUM_MEMORY=4GB -sMEMORY_GROWTH_LINEAR_STEP=4MB
+    -sTOTAL_STACK=256KB)
+
+file(GLOB wasm_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_simd128.c)
+if(BITNET_WASM_TIER STREQUAL relaxed)
+    file(GLOB relaxed_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_relaxed.c)
+    list(APPEND wasm_kernels ${relaxed_kernels})
+endif()
+
+function(bitnet_wasm_core name)
+    add_library(${name} STATIC ${core_sources} ${wasm_kernels} targets/wasm/os_wasm.c)
+    target_include_directories(${name} PUBLIC core core/include)
+    target_compile_options(${name} PUBLIC ${wasm_compile} ${ARGN})
+    target_link_options(${name} INTERFACE ${wasm_link} ${ARGN})
+    target_link_libraries(${name} PRIVATE bitnet_warnings)
+endfunction()
+
+function(bitnet_wasm_module name core)
+    add_executable(${name} ${ARGN})
+    target_link_libraries(${name} PRIVATE ${core} bitnet_warnings)
+    set_target_properties(${name} PROPERTIES SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/build/wasm)
+endfunction()
+
+set(wasm_sources targets/wasm/exports.c targets/wasm/transport_ws.c)
+set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
+
+bitnet_wasm_core(bitnet_core)
+bitnet_wasm_module(bitnet-${BITNET_WASM_TIER} bitnet_core ${wasm_sources})
+target_link_options(bitnet-${BITNET_WASM_TIER} PRIVATE ${wasm_module_link} -sIMPORTED_MEMORY)
+
+# The pool's threads are made while the module loads, as many as the caller wants: a worker that is made
+# later starts only when its maker returns to the event loop, which a step does not.
+bitnet_wasm_core(bitnet_core_mt -pthread)
+bitnet_wasm_module(bitnet-${BITNET_WASM_TIER}-mt bitnet_core_mt ${wasm_sources})
+target_link_options(bitnet-${BITNET_WASM_TIER}-mt PRIVATE ${wasm_module_link} -Wno-pthreads-mem-growth
+    "-sPTHREAD_POOL_SIZE=Module[\"pthreadPoolSize\"]" -sPTHREAD_POOL_SIZE_STRICT=2
+    -sDEFAULT_PTHREAD_STACK_SIZE=256KB)
+
+file(GLOB check_sources CONFIGURE_DEPENDS tests/kernels/*.c)
+list(REMOVE_ITEM check_sources ${CMAKE_CURRENT_SOURCE_DIR}/tests/kernels/main.c)
+bitnet_wasm_module(check-${BITNET_WASM_TIER} bitnet_core ${check_sources})
+target_include_directories(check-${BITNET_WASM_TIER} PRIVATE tests/kernels)
+target_link_options(check-${BITNET_WASM_TIER} PRIVATE -sEXPORTED_FUNCTIONS=_bitnet_check_kernels)

@@ -1,0 +1,152 @@
+/* pool.c: see pool.h.
+ *
+ * One atomic word, the ticket, is the whole protocol: generation of the run, number of its slices,
+ * next slice to take. Taking one is a compare-and-swap on that word, so a worker that comes late, with
+ * a ticket of an earlier run in hand, takes nothing. Whoever holds a slice keeps the run from ending;
+ * so fn, ctx and n may be read after a slice is taken and are not written before all are done.
+ * The lock and the condition serve only workers that went to sleep.
+ */
+#include "base/pool.h"
+
+#include <stdatomic.h>
+
+#include "base/os.h"
+
+#define MAX_THREADS       1024
+#define SLICES_A_THREAD   4    /* more balance better and cost an atomic operation each */
+#define SPIN_STEPS        4000 /* about 50-100 us of pauses: longer than the gap between two matmuls */
+
+typedef struct worker {
+    bitnet_pool     *pool;
+    bitnet_os_thread thread;
+    int32_t          index;
+} worker;
+
+struct bitnet_pool {
+    int32_t          n_threads;
+    bitnet_allocator allocator;
+    size_t           size;
+
+    bitnet_pool_fn fn; /* the run now going on */
+    void          *ctx;
+    int32_t        n, grain;
+
+    _Atomic uint64_t ticket; /* generation << 32 | slices << 16 | next */
+    atomic_uint      n_done; /* slices of this run */
+    atomic_int       n_asleep;
+    atomic_bool      is_stopping;
+
+    bitnet_os_mutex lock; /* guards the sleep of workers and nothing else */
+    bitnet_os_cond  wake;
+    worker          workers[]; /* n_threads - 1 */
+};
+
+static uint32_t slices_of(uint64_t ticket) { return (uint32_t)(ticket >> 16) & 0xffff; }
+static uint32_t next_of(uint64_t ticket) { return (uint32_t)ticket & 0xffff; }
+static bool     has_slice(uint64_t ticket) { return next_of(ticket) < slices_of(ticket); }
+
+/* Takes slices until none is left. */
+static void take_slices(bitnet_pool *p, int32_t thread) {
+    uint64_t t = atomic_load(&p->ticket);
+    while (has_slice(t)) {
+        if (!atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) continue;
+        int64_t n_grains = (p->n + p->grain - 1) / p->grain, n_slices = slices_of(t), i = next_of(t);
+        int32_t begin = (int32_t)(n_grains * i / n_slices) * p->grain;
+        int32_t end = (int32_t)(n_grains * (i + 1) / n_slices) * p->grain;
+        p->fn(p->ctx, begin, end < p->n ? end : p->n, thread);
+        atomic_fetch_add(&p->n_done, 1);
+        t = atomic_load(&p->ticket);
+    }
+}
+
+/* Returns when there is a slice to take or the pool stops. */
+static void wait_for_run(bitnet_pool *p) {
+    for (int i = 0; i < SPIN_STEPS; i++) {
+        if (has_slice(atomic_load(&p->ticket)) || atomic_load(&p->is_stopping)) return;
+        bitnet_os_pause();
+    }
+    bitnet_os_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->n_asleep, 1);
+    while (!has_slice(atomic_load(&p->ticket)) && !atomic_load(&p->is_stopping))
+        bitnet_os_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->n_asleep, 1);
+    bitnet_os_mutex_unlock(&p->lock);
+}
+
+static void worker_main(void *arg) {
+    worker *w = arg;
+    while (!atomic_load(&w->pool->is_stopping)) {
+        take_slices(w->pool, w->index);
+        wait_for_run(w->pool);
+    }
+}
+
+/* Called after the ticket or is_stopping was written. A sleeper counts itself before it looks at them
+ * a last time, and all of this is sequentially consistent: one of the two sees the other. */
+static void wake_sleepers(bitnet_pool *p) {
+    if (atomic_load(&p->n_asleep) == 0) return;
+    bitnet_os_mutex_lock(&p->lock);
+    bitnet_os_cond_broadcast(&p->wake);
+    bitnet_os_mutex_unlock(&p->lock);
+}
+
+bitnet_status bitnet_pool_create(bitnet_pool **out, int32_t n_threads, const bitnet_allocator *a) {
+    if (n_threads < 1) n_threads = 1;
+    if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
+    size_t       size = sizeof(bitnet_pool) + (size_t)n_threads * sizeof(worker);
+    bitnet_pool *p = bitnet_alloc(a, size);
+    *out = NULL;
+    if (!p) return BITNET_E_NOMEM;
+    p->size = size;
+    if (a) p->allocator = *a;
+    if (bitnet_os_mutex_init(&p->lock) < 0) {
+        bitnet_free(a, p, size);
+        return BITNET_E_NOMEM;
+    }
+    if (bitnet_os_cond_init(&p->wake) < 0) {
+        bitnet_os_mutex_destroy(&p->lock);
+        bitnet_free(a, p, size);
+        return BITNET_E_NOMEM;
+    }
+    p->n_threads = 1;
+    for (int32_t i = 1; i < n_threads; i++) {
+        worker *w = &p->workers[i - 1];
+        w->pool = p, w->index = i;
+        if (bitnet_os_thread_start(&w->thread, worker_main, w) < 0) break;
+        p->n_threads++;
+    }
+    *out = p;
+    return BITNET_OK;
+}
+
+void bitnet_pool_free(bitnet_pool *p) {
+    if (!p) return;
+    atomic_store(&p->is_stopping, true);
+    wake_sleepers(p);
+    for (int32_t i = 1; i < p->n_threads; i++) bitnet_os_thread_join(&p->workers[i - 1].thread);
+    bitnet_os_cond_destroy(&p->wake);
+    bitnet_os_mutex_destroy(&p->lock);
+    bitnet_allocator a = p->allocator;
+    bitnet_free(&a, p, p->size);
+}
+
+int32_t bitnet_pool_size(const bitnet_pool *p) { return p->n_threads; }
+
+void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, int32_t grain) {
+    if (n <= 0) return;
+    if (p->n_threads == 1 || n <= grain) {
+        fn(ctx, 0, n, 0);
+        return;
+    }
+    uint32_t n_grains = (uint32_t)(n - 1) / (uint32_t)grain + 1, n_slices = (uint32_t)p->n_threads * SLICES_A_THREAD;
+    if (n_slices > n_grains) n_slices = n_grains;
+    p->fn = fn, p->ctx = ctx, p->n = n, p->grain = grain;
+    atomic_store(&p->n_done, 0);
+    uint64_t generation = (atomic_load(&p->ticket) >> 32) + 1;
+    atomic_store(&p->ticket, generation << 32 | (uint64_t)n_slices << 16);
+    wake_sleepers(p);
+    take_slices(p, 0);
+    /* past the spin the slice's thread has lost its core: give it this one */
+    for (int i = 0; atomic_load(&p->n_done) < n_slices; i++)
+        i < SPIN_STEPS ? bitnet_os_pause() : bitnet_os_yield();
+}

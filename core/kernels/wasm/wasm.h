@@ -1,0 +1,15 @@
+/* wasm.h: what the wasm kernels share. Only clang compiles to wasm. */
+#ifndef BITNET_WASM_H
+#define BITNET_WASM_H
+
+#include <wasm_simd128.h>
+
+/* In front of a loop over registers, whose bounds are constants. */
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+static inline int32_t sum_i32x4(v128_t v) {
+    v = wasm_i32x4_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
+    return wasm_i32x4_extract_lane(v, 0) + wasm_i32x4_extract_lane(v, 1);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* cmd_serve.c: `bitnet serve`: the chat page, the dashboard and the hub on one local port.
+ *
+ * stdout gets exactly one line, the URL, when connections are accepted; everything else goes to
+ * stderr.
+ */
+#define _GNU_SOURCE /* readlink, sigaction, realpath, posix_spawn */
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cmd/args.h"
+#include "cmd/cmd.h"
+#include "http/server.h"
+#include "model_embedded.h"
+
+extern char **environ;
+
+static server *running; /* for the signal handler; set before it is installed */
+static volatile sig_atomic_t is_stopping;
+
+static void on_signal(int sig) {
+    (void)sig;
+    if (is_stopping) _exit(130); /* the second one does not wait */
+    is_stopping = 1;
+    server_stop(running);
+}
+
+static void set_handler(void (*handler)(int)) {
+    struct sigaction sa = {.sa_handler = handler};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+/* The folder of the executable; false where the system does not tell. */
+static bool executable_folder(char out[PATH_MAX]) {
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+    if (n <= 0) return false;
+    out[n] = '\0';
+    char *slash = strrchr(out, '/');
+    if (!slash) return false;
+    *slash = '\0';
+    return true;
+}
+
+/* The page of a build tree, then of an installation. */
+static bool find_web_root(char out[PATH_MAX]) {
+    static const char *const places[] = {"../web", "../share/libbitnet/web"};
+    char folder[PATH_MAX], path[PATH_MAX + 32];
+    if (!executable_folder(folder)) return false;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, places[i]);
+        if (realpath(path, out)) return true;
+    }
+    return false;
+}
+
+static bool has_display(void) {
+    const char *x11 = getenv("DISPLAY"), *wayland = getenv("WAYLAND_DISPLAY");
+    return (x11 && *x11) || (wayland && *wayland);
+}
+
+/* xdg-open says nothing on our stdout, and nobody waits for it. */
+static void open_browser(const char *url) {
+    if (!has_display()) {
+        fprintf(stderr, "bitnet: no display to open a browser on; open %s yourself\n", url);
+        return;
+    }
+    char program[] = "xdg-open", *copy = strdup(url);
+    char *argv[] = {program, copy, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    signal(SIGCHLD, SIG_IGN);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (!copy || posix_spawnp(&pid, program, &actions, NULL, argv, environ) != 0)
+        fprintf(stderr, "bitnet: xdg-open is not installed; open %s yourself\n", url);
+    posix_spawn_file_actions_destroy(&actions);
+    free(copy);
+}
+
+/* sysexits for what can go wrong between the options and the first connection. */
+static int exit_code(const bitnet_error *err) {
+    static const struct {
+        const char *id;
+        int code;
+    } table[] = {
+        {"serve.host.public", EX_CONFIG},    {"serve.host.name", EX_USAGE},
+        {"serve.port.busy", EX_UNAVAILABLE}, {"serve.port.denied", EX_NOPERM},
+        {"serve.listen", EX_UNAVAILABLE},
+    };
+    int code = args_fail(err);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (strcmp(err->id, table[i].id) == 0) code = table[i].code;
+    return code;
+}
+
+static int serve(const server_desc *desc, bool should_open) {
+    bitnet_error err = {0};
+    server *s = NULL;
+    if (server_open(&s, desc, &err) < 0) return exit_code(&err);
+    running = s;
+    set_handler(on_signal);
+    int code = EX_IOERR;
+    if (printf("%s\n", server_url(s)) < 0 || fflush(stdout) != 0) {
+        fprintf(stderr, "bitnet: error: cannot write the address to stdout [serve.stdout]\n");
+    } else {
+        if (should_open) open_browser(server_url(s));
+        code = server_run(s, &err) < 0 ? args_fail(&err) : EX_OK;
+    }
+    set_handler(SIG_DFL);
+    server_free(s);
+    return code;
+}
+
+int cmd_serve(int argc, char **argv) {
+    const char *host = "127.0.0.1", *web_root = NULL;
+    int32_t port = 8080;
+    bool should_open = false, no_isolation = false;
+    const arg_opt opts[] = {
+        {0, "host", ARG_STR, &host, "HOST", NULL, "address of this machine to listen on", 0, 0},
+        {0, "port", ARG_INT, &port, "N", NULL, "port to listen on; 0 = any free one", 0, 65535},
+        {0, "web-root", ARG_STR, &web_root, "DIR", NULL, "folder of the page, if not the built one",
+         0, 0},
+        {0, "open", ARG_FLAG, &should_open, NULL, NULL, "open a browser", 0, 0},
+        {0, "no-isolation", ARG_FLAG, &no_isolation, NULL, NULL,
+         "leave out COOP and COEP, to try the page without threads", 0, 0},
+        {0}};
+    const arg_cmd cmd = {
+        .verb = "serve",
+        .summary = "Serves the chat page, the dashboard and the hub on this machine.",
+        .synopsis = "[options]",
+        .opts = opts,
+    };
+    int code = args_parse(&cmd, argc, argv);
+    if (code >= 0) return code;
+
+    char root[PATH_MAX];
+    server_desc desc = {.host = host, .port = (uint16_t)port, .no_isolation = no_isolation};
+    struct stat st;
+    if (web_root) {
+        if (!realpath(web_root, root) || stat(root, &st) != 0 || !S_ISDIR(st.st_mode)) {
+            fprintf(stderr, "bitnet: error: --web-root %s: no such folder [serve.web_root]\n",
+                    web_root);
+            return EX_NOINPUT;
+        }
+        desc.site.web_root = root;
+    } else if (find_web_root(root)) {
+        desc.site.web_root = root;
+    } else {
+        fprintf(stderr, "bitnet: the web page is not built, so / answers 503; the hub and the "
+                        "model are served\n");
+    }
+    http_site_set_model(&desc.site, bitnet_default_model,
+                        (size_t)(bitnet_default_model_end - bitnet_default_model));
+    return serve(&desc, should_open);
+}

@@ -1,0 +1,43 @@
+/* reply.h: what an answer is, and how its head is written. No I/O.
+ *
+ * One writer for refusals, files and errors, so that every response carries the same security
+ * headers and `Connection: close` (one request per connection: nothing can follow a judged head).
+ */
+#ifndef BITNET_HTTP_REPLY_H
+#define BITNET_HTTP_REPLY_H
+
+#include "http/head.h"
+
+enum {
+    HTTP_REPLY_HEAD_MAX = 2048, /* bytes of one response head; the longest has 1.3 KiB */
+    HTTP_ETAG_MAX = 64,         /* quotes and terminator included */
+    HTTP_PATH_MAX = 512,        /* bytes of a path that names a file */
+};
+
+/* Bytes to send: [at, end) of memory, or of a file when fd >= 0 (closed by whoever sends it). */
+typedef struct http_body {
+    const void *mem;
+    int fd;
+    uint64_t at, end;
+} http_body;
+
+typedef struct http_answer {
+    int status;
+    const char *type; /* Content-Type; NULL when there is no body */
+    http_body body;
+    uint64_t total; /* size of the whole resource, for Content-Range of 206 and 416 */
+    bool ranges;    /* the resource may be asked for in ranges */
+    char etag[HTTP_ETAG_MAX];
+    char location[HTTP_PATH_MAX + 16]; /* of a redirect */
+    char text[256];                    /* room for a short body; see http_answer_text */
+} http_answer;
+
+/* A short text/plain answer: the sentence and a newline, copied. */
+void http_answer_text(http_answer *a, int status, const char *sentence);
+
+/* Writes the response head. `host` is the judged Host, which the page's policy names as the one
+ * websocket it may open; absent in refusals. Returns its length, < HTTP_REPLY_HEAD_MAX. */
+size_t http_reply_head(char out[HTTP_REPLY_HEAD_MAX], const http_answer *a, http_span host,
+                       bool isolation, int64_t unix_time);
+
+#endif

@@ -1,0 +1,163 @@
+/* server.c: the loop; see server.h. libwebsockets polls; door.c takes its connections, ws.c its
+ * websockets, and a pipe brings the wish to stop onto the loop's thread. */
+#define _GNU_SOURCE /* pipe2 */
+#include "http/server.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "dash/ws.h"
+#include "http/door.h"
+#include "http/listen.h"
+
+enum { DRAIN_STEP_MS = 20, DRAIN_MS = 2000 };
+
+struct server {
+    struct lws_context *loop;
+    struct lws_protocols protocols[DOOR_PROTOCOL_COUNT + 3]; /* + ws, stop, end of list */
+    http_site site;
+    door door;
+    ws *ws;
+    int stop_fd[2]; /* [0] belongs to the loop once that runs */
+    char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + 24];
+    bool stopping, done;
+    int drained_ms;
+    lws_sorted_usec_list_t drain;
+};
+
+/* A ping after 20 quiet seconds, and the end when two more such times pass without an answer. */
+static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = 20,
+                                         .secs_since_valid_hangup = 60};
+
+static void log_error(int level, const char *line) {
+    (void)level;
+    fprintf(stderr, "bitnet: libwebsockets: %s", line);
+}
+
+static void on_drain(lws_sorted_usec_list_t *sul) {
+    server *s = lws_container_of(sul, server, drain);
+    s->drained_ms += DRAIN_STEP_MS;
+    s->done = (s->door.n_http == 0 && s->door.n_ws == 0) || s->drained_ms >= DRAIN_MS;
+    if (!s->done) lws_sul_schedule(s->loop, 0, sul, on_drain, DRAIN_STEP_MS * LWS_US_PER_MS);
+}
+
+static void begin_stop(server *s) {
+    if (s->stopping) return;
+    s->stopping = true;
+    door_stop(&s->door);
+    ws_stop(s->ws);
+    lws_sul_schedule(s->loop, 0, &s->drain, on_drain, DRAIN_STEP_MS * LWS_US_PER_MS);
+}
+
+static int stop_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                         size_t len) {
+    (void)user;
+    (void)in;
+    (void)len;
+    if (reason != LWS_CALLBACK_RAW_RX_FILE) return 0;
+    server *s = lws_get_opaque_user_data(wsi);
+    char byte;
+    if (read(s->stop_fd[0], &byte, 1) == 1) begin_stop(s);
+    return 0;
+}
+
+static bool open_stop_pipe(server *s, struct lws_vhost *vhost) {
+    if (pipe2(s->stop_fd, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+    lws_adopt_desc_t desc = {.vh = vhost,
+                             .type = LWS_ADOPT_RAW_FILE_DESC,
+                             .fd.filefd = s->stop_fd[0],
+                             .vh_prot_name = "server-stop",
+                             .opaque = s};
+    return lws_adopt_descriptor_vhost_via_info(&desc) != NULL;
+}
+
+static bool open_loop(server *s) {
+    memcpy(s->protocols, door_protocols, sizeof door_protocols);
+    s->protocols[DOOR_PROTOCOL_COUNT] = ws_protocol(s->ws);
+    s->protocols[DOOR_PROTOCOL_COUNT + 1] =
+        (struct lws_protocols){.name = "server-stop", .callback = stop_callback};
+    lws_set_log_level(LLL_ERR, log_error);
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* the door listens */
+        .protocols = s->protocols,
+        .user = &s->door,
+        .alpn = "http/1.1",
+        .gid = -1,
+        .uid = -1,
+        .options = LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME,
+        .max_http_header_data = HTTP_HEAD_MAX + 1024,
+        .max_http_header_pool = DOOR_WAITING_PER_IP,
+        .fd_limit_per_thread = DOOR_FDS_MAX,
+        .timeout_secs = 5,
+        .retry_and_idle_policy = &keepalive,
+    };
+    s->loop = lws_create_context(&info);
+    return s->loop != NULL;
+}
+
+/* "127.0.0.1" as it is, "::1" in brackets: as it appears in Host and in the URL. */
+static void set_name(server *s, const char *host) {
+    bool bare_v6 = strchr(host, ':') && host[0] != '[';
+    snprintf(s->name, sizeof s->name, bare_v6 ? "[%s]" : "%s", host);
+}
+
+bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *err) {
+    *out = NULL;
+    uint16_t port = desc->port;
+    int listen_fd = -1;
+    bitnet_status st = http_listen(&listen_fd, desc->host, &port, err);
+    if (st < 0) return st;
+    server *s = calloc(1, sizeof *s);
+    if (!s) goto fail;
+    s->stop_fd[0] = s->stop_fd[1] = s->door.reserve_fd = -1;
+    s->site = desc->site;
+    set_name(s, desc->host);
+    snprintf(s->url, sizeof s->url, "http://%s:%u/", s->name, (unsigned)port);
+    s->door.site = &s->site;
+    s->door.policy = (http_policy){.extra = s->name, .port = port};
+    s->door.isolation = !desc->no_isolation;
+    s->ws = ws_create();
+    if (!s->ws || !open_loop(s)) goto fail;
+    struct lws_vhost *vhost = lws_get_vhost_by_name(s->loop, "default");
+    if (!open_stop_pipe(s, vhost) || !door_open(&s->door, vhost, listen_fd)) goto fail;
+    ws_start(s->ws, s->loop);
+    *out = s;
+    return BITNET_OK;
+fail:
+    close(listen_fd);
+    server_free(s);
+    return bitnet_fail(err, BITNET_E_NOMEM, "serve.start",
+                       "the server cannot start: no memory or no file descriptors left");
+}
+
+const char *server_url(const server *s) {
+    return s->url;
+}
+
+bitnet_status server_run(server *s, bitnet_error *err) {
+    while (!s->done)
+        if (lws_service(s->loop, 0) < 0)
+            return bitnet_fail(err, BITNET_E_IO, "serve.loop", "the server's loop failed");
+    return BITNET_OK;
+}
+
+void server_stop(server *s) {
+    ssize_t n = write(s->stop_fd[1], "", 1);
+    (void)n; /* full: it was told already */
+}
+
+void server_free(server *s) {
+    if (!s) return;
+    if (s->loop)
+        lws_context_destroy(s->loop);
+    else if (s->stop_fd[0] >= 0)
+        close(s->stop_fd[0]);
+    if (s->stop_fd[1] >= 0) close(s->stop_fd[1]);
+    if (s->door.reserve_fd >= 0) close(s->door.reserve_fd);
+    ws_free(s->ws);
+    free(s);
+}

@@ -1,0 +1,114 @@
+/* track.c: see track.h. The pump thread wakes ten times a second, and once a second it measures
+ * resident memory into a ring of its own. */
+#define _GNU_SOURCE /* getrandom */
+#include "track.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/os.h"
+#include "dash/transport_lws.h"
+
+#define PUMP_MS        100
+#define PUMPS_A_SECOND (1000 / PUMP_MS)
+
+struct track {
+    bitnet_tracker *tracker;
+    bitnet_ring    *engine, *monitor;
+    pthread_t       thread;
+    pthread_mutex_t lock; /* guards is_stopping, for the condition */
+    pthread_cond_t  stop;
+    bool            is_stopping;
+};
+
+static struct timespec after_ms(long ms) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ms * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    return t;
+}
+
+static void *pump_main(void *arg) {
+    track *t = arg;
+    pthread_mutex_lock(&t->lock);
+    for (unsigned i = 0; !t->is_stopping; i++) {
+        pthread_mutex_unlock(&t->lock);
+        uint64_t now = bitnet_os_now_ns(), rss = i % PUMPS_A_SECOND == 0 ? bitnet_os_rss() : 0;
+        if (rss > 0) bitnet_ring_push(t->monitor, now, BITNET_METRIC_MEMORY, (double)rss, 0, 0);
+        bitnet_tracker_pump(t->tracker, now);
+        struct timespec due = after_ms(PUMP_MS);
+        pthread_mutex_lock(&t->lock);
+        while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {}
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+static bitnet_status start_pump(track *t) {
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->stop, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&t->thread, NULL, pump_main, t) == 0) return BITNET_OK;
+    pthread_cond_destroy(&t->stop);
+    pthread_mutex_destroy(&t->lock);
+    return BITNET_E_NOMEM;
+}
+
+bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model, bitnet_error *err) {
+    bitnet_model_info  info = bitnet_model_get_info(model);
+    bitnet_report_desc rd = {.name = name, .backend = info.backend, .tier = info.tier, .model = info.name,
+                             .n_threads = info.n_threads};
+    bitnet_transport   transport;
+    bitnet_sink        sink;
+    *out = NULL;
+    if (getrandom(&rd.instance, sizeof rd.instance, 0) != sizeof rd.instance) rd.instance = bitnet_os_now_ns();
+    bitnet_status st = bitnet_transport_lws_open(&transport, url, err);
+    if (st < 0) return st;
+    st = bitnet_report_open(&sink, transport, &rd);
+    if (st < 0) {
+        transport.close(transport.ctx);
+        return bitnet_fail(err, st, "track.memory", "no memory for the tracker");
+    }
+    track *t = calloc(1, sizeof *t);
+    if (!t || bitnet_tracker_create(&t->tracker, &(bitnet_tracker_desc){0}) < 0) {
+        sink.close(sink.ctx);
+        free(t);
+        return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory for the tracker");
+    }
+    bitnet_tracker_add_sink(t->tracker, sink);
+    t->engine = bitnet_tracker_ring(t->tracker);
+    t->monitor = bitnet_tracker_ring(t->tracker);
+    if (!t->engine || !t->monitor || start_pump(t) < 0) {
+        bitnet_tracker_free(t->tracker);
+        free(t);
+        return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory or thread for the tracker");
+    }
+    *out = t;
+    return BITNET_OK;
+}
+
+bitnet_ring *track_ring(track *t) { return t ? t->engine : NULL; }
+
+void track_close(track *t) {
+    if (!t) return;
+    pthread_mutex_lock(&t->lock);
+    t->is_stopping = true;
+    pthread_cond_signal(&t->stop);
+    pthread_mutex_unlock(&t->lock);
+    pthread_join(t->thread, NULL);
+    bitnet_tracker_free(t->tracker);
+    pthread_cond_destroy(&t->stop);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
