@@ -9,7 +9,8 @@
 const char *bitnet_status_name(bitnet_status status) {
     switch (status) {
 #define X(name, value, text)                                                                       \
-    case BITNET_##name: return "BITNET_" #name;
+    case BITNET_##name:                                                                            \
+        return "BITNET_" #name;
         BITNET_STATUS_LIST(X)
 #undef X
     }
@@ -19,7 +20,8 @@ const char *bitnet_status_name(bitnet_status status) {
 const char *bitnet_status_text(bitnet_status status) {
     switch (status) {
 #define X(name, value, text)                                                                       \
-    case BITNET_##name: return text;
+    case BITNET_##name:                                                                            \
+        return text;
         BITNET_STATUS_LIST(X)
 #undef X
     }
@@ -41,9 +43,9 @@ bitnet_status bitnet_fail(bitnet_error *err, bitnet_status status, const char *i
 
 const char *bitnet_escape(bitnet_escaped *buf, const void *bytes, size_t n) {
     static const char hex[] = "0123456789abcdef";
-    const uint8_t    *b = bytes;
-    bool              is_cut = n > 64;
-    char             *o = buf->s;
+    const uint8_t *b = bytes;
+    bool is_cut = n > 64;
+    char *o = buf->s;
     for (size_t i = 0; i < (is_cut ? 61 : n); i++) {
         if (b[i] >= 0x20 && b[i] < 0x7f && b[i] != '\\') {
             *o++ = (char)b[i];
@@ -74,7 +76,7 @@ void bitnet_free(const bitnet_allocator *a, void *ptr, size_t size) {
 
 void bitnet_log(const bitnet_logger *l, bitnet_log_level level, const char *fmt, ...) {
     if (!l || !l->log) return;
-    char    line[400];
+    char line[400];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);

@@ -11,26 +11,32 @@
 
 uint64_t bitnet_os_now_ns(void);  /* monotonic, never goes back */
 uint64_t bitnet_os_wall_ms(void); /* since 1970, for people; may jump */
-int32_t  bitnet_os_n_cpu(void);   /* cores this process may use; 1 when threads are not to be had */
+int32_t bitnet_os_n_cpu(void);    /* cores this process may use; 1 when threads are not to be had */
 uint64_t bitnet_os_rss(void);     /* resident bytes, or the wasm heap; 0 = unknown */
 
 /* A thread; start returns E_UNSUPPORTED where there are none. join waits. */
-typedef struct bitnet_os_thread { uintptr_t handle; } bitnet_os_thread;
+typedef struct bitnet_os_thread {
+    uintptr_t handle;
+} bitnet_os_thread;
 bitnet_status bitnet_os_thread_start(bitnet_os_thread *t, void (*fn)(void *arg), void *arg);
-void          bitnet_os_thread_join(bitnet_os_thread *t);
-void          bitnet_os_pause(void); /* one spin-wait step */
-void          bitnet_os_yield(void); /* let another thread have the core */
+void bitnet_os_thread_join(bitnet_os_thread *t);
+void bitnet_os_pause(void); /* one spin-wait step */
+void bitnet_os_yield(void); /* let another thread have the core */
 
 /* A lock and a condition, in the caller's memory; no-ops where there are no threads. */
-typedef struct bitnet_os_mutex { _Alignas(16) unsigned char opaque[64]; } bitnet_os_mutex;
-typedef struct bitnet_os_cond { _Alignas(16) unsigned char opaque[64]; } bitnet_os_cond;
+typedef struct bitnet_os_mutex {
+    _Alignas(16) unsigned char opaque[64];
+} bitnet_os_mutex;
+typedef struct bitnet_os_cond {
+    _Alignas(16) unsigned char opaque[64];
+} bitnet_os_cond;
 bitnet_status bitnet_os_mutex_init(bitnet_os_mutex *m);
-void          bitnet_os_mutex_destroy(bitnet_os_mutex *m);
-void          bitnet_os_mutex_lock(bitnet_os_mutex *m);
-void          bitnet_os_mutex_unlock(bitnet_os_mutex *m);
+void bitnet_os_mutex_destroy(bitnet_os_mutex *m);
+void bitnet_os_mutex_lock(bitnet_os_mutex *m);
+void bitnet_os_mutex_unlock(bitnet_os_mutex *m);
 bitnet_status bitnet_os_cond_init(bitnet_os_cond *c);
-void          bitnet_os_cond_destroy(bitnet_os_cond *c);
-void          bitnet_os_cond_wait(bitnet_os_cond *c, bitnet_os_mutex *m);
-void          bitnet_os_cond_broadcast(bitnet_os_cond *c);
+void bitnet_os_cond_destroy(bitnet_os_cond *c);
+void bitnet_os_cond_wait(bitnet_os_cond *c, bitnet_os_mutex *m);
+void bitnet_os_cond_broadcast(bitnet_os_cond *c);
 
 #endif

@@ -1,10 +1,10 @@
 /* pool.c: see pool.h.
  *
  * One atomic word, the ticket, is the whole protocol: generation of the run, number of its slices,
- * next slice to take. Taking one is a compare-and-swap on that word, so a worker that comes late, with
- * a ticket of an earlier run in hand, takes nothing. Whoever holds a slice keeps the run from ending;
- * so fn, ctx and n may be read after a slice is taken and are not written before all are done.
- * The lock and the condition serve only workers that went to sleep.
+ * next slice to take. Taking one is a compare-and-swap on that word, so a worker that comes late,
+ * with a ticket of an earlier run in hand, takes nothing. Whoever holds a slice keeps the run from
+ * ending; so fn, ctx and n may be read after a slice is taken and are not written before all are
+ * done. The lock and the condition serve only workers that went to sleep.
  */
 #include "base/pool.h"
 
@@ -12,45 +12,52 @@
 
 #include "base/os.h"
 
-#define MAX_THREADS       1024
-#define SLICES_A_THREAD   4    /* more balance better and cost an atomic operation each */
-#define SPIN_STEPS        4000 /* about 50-100 us of pauses: longer than the gap between two matmuls */
+#define MAX_THREADS     1024
+#define SLICES_A_THREAD 4    /* more balance better and cost an atomic operation each */
+#define SPIN_STEPS      4000 /* about 50-100 us of pauses: longer than the gap between two matmuls */
 
 typedef struct worker {
-    bitnet_pool     *pool;
+    bitnet_pool *pool;
     bitnet_os_thread thread;
-    int32_t          index;
+    int32_t index;
 } worker;
 
 struct bitnet_pool {
-    int32_t          n_threads;
+    int32_t n_threads;
     bitnet_allocator allocator;
-    size_t           size;
+    size_t size;
 
     bitnet_pool_fn fn; /* the run now going on */
-    void          *ctx;
-    int32_t        n, grain;
+    void *ctx;
+    int32_t n, grain;
 
     _Atomic uint64_t ticket; /* generation << 32 | slices << 16 | next */
-    atomic_uint      n_done; /* slices of this run */
-    atomic_int       n_asleep;
-    atomic_bool      is_stopping;
+    atomic_uint n_done;      /* slices of this run */
+    atomic_int n_asleep;
+    atomic_bool is_stopping;
 
     bitnet_os_mutex lock; /* guards the sleep of workers and nothing else */
-    bitnet_os_cond  wake;
-    worker          workers[]; /* n_threads - 1 */
+    bitnet_os_cond wake;
+    worker workers[]; /* n_threads - 1 */
 };
 
-static uint32_t slices_of(uint64_t ticket) { return (uint32_t)(ticket >> 16) & 0xffff; }
-static uint32_t next_of(uint64_t ticket) { return (uint32_t)ticket & 0xffff; }
-static bool     has_slice(uint64_t ticket) { return next_of(ticket) < slices_of(ticket); }
+static uint32_t slices_of(uint64_t ticket) {
+    return (uint32_t)(ticket >> 16) & 0xffff;
+}
+static uint32_t next_of(uint64_t ticket) {
+    return (uint32_t)ticket & 0xffff;
+}
+static bool has_slice(uint64_t ticket) {
+    return next_of(ticket) < slices_of(ticket);
+}
 
 /* Takes slices until none is left. */
 static void take_slices(bitnet_pool *p, int32_t thread) {
     uint64_t t = atomic_load(&p->ticket);
     while (has_slice(t)) {
         if (!atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) continue;
-        int64_t n_grains = (p->n + p->grain - 1) / p->grain, n_slices = slices_of(t), i = next_of(t);
+        int64_t n_grains = (p->n + p->grain - 1) / p->grain, n_slices = slices_of(t),
+                i = next_of(t);
         int32_t begin = (int32_t)(n_grains * i / n_slices) * p->grain;
         int32_t end = (int32_t)(n_grains * (i + 1) / n_slices) * p->grain;
         p->fn(p->ctx, begin, end < p->n ? end : p->n, thread);
@@ -81,8 +88,8 @@ static void worker_main(void *arg) {
     }
 }
 
-/* Called after the ticket or is_stopping was written. A sleeper counts itself before it looks at them
- * a last time, and all of this is sequentially consistent: one of the two sees the other. */
+/* Called after the ticket or is_stopping was written. A sleeper counts itself before it looks at
+ * them a last time, and all of this is sequentially consistent: one of the two sees the other. */
 static void wake_sleepers(bitnet_pool *p) {
     if (atomic_load(&p->n_asleep) == 0) return;
     bitnet_os_mutex_lock(&p->lock);
@@ -93,7 +100,7 @@ static void wake_sleepers(bitnet_pool *p) {
 bitnet_status bitnet_pool_create(bitnet_pool **out, int32_t n_threads, const bitnet_allocator *a) {
     if (n_threads < 1) n_threads = 1;
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
-    size_t       size = sizeof(bitnet_pool) + (size_t)n_threads * sizeof(worker);
+    size_t size = sizeof(bitnet_pool) + (size_t)n_threads * sizeof(worker);
     bitnet_pool *p = bitnet_alloc(a, size);
     *out = NULL;
     if (!p) return BITNET_E_NOMEM;
@@ -123,14 +130,17 @@ void bitnet_pool_free(bitnet_pool *p) {
     if (!p) return;
     atomic_store(&p->is_stopping, true);
     wake_sleepers(p);
-    for (int32_t i = 1; i < p->n_threads; i++) bitnet_os_thread_join(&p->workers[i - 1].thread);
+    for (int32_t i = 1; i < p->n_threads; i++)
+        bitnet_os_thread_join(&p->workers[i - 1].thread);
     bitnet_os_cond_destroy(&p->wake);
     bitnet_os_mutex_destroy(&p->lock);
     bitnet_allocator a = p->allocator;
     bitnet_free(&a, p, p->size);
 }
 
-int32_t bitnet_pool_size(const bitnet_pool *p) { return p->n_threads; }
+int32_t bitnet_pool_size(const bitnet_pool *p) {
+    return p->n_threads;
+}
 
 void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, int32_t grain) {
     if (n <= 0) return;
@@ -138,7 +148,8 @@ void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, in
         fn(ctx, 0, n, 0);
         return;
     }
-    uint32_t n_grains = (uint32_t)(n - 1) / (uint32_t)grain + 1, n_slices = (uint32_t)p->n_threads * SLICES_A_THREAD;
+    uint32_t n_grains = (uint32_t)(n - 1) / (uint32_t)grain + 1,
+             n_slices = (uint32_t)p->n_threads * SLICES_A_THREAD;
     if (n_slices > n_grains) n_slices = n_grains;
     p->fn = fn, p->ctx = ctx, p->n = n, p->grain = grain;
     atomic_store(&p->n_done, 0);

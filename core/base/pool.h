@@ -1,11 +1,11 @@
 /* pool.h: a fork-join thread pool. It runs a function over a range and knows nothing else.
  *
- * bitnet_pool_run cuts [0, n) into slices that begin at multiples of `grain`; the caller and whichever
- * workers are awake take them one after another until none is left. The caller waits only for slices
- * that a worker has begun, never for a worker to turn up, so a core that is busy elsewhere costs its
- * share of the speed and no more. Workers spin for a short while between runs, because decoding calls
- * every few microseconds, and then sleep.
- * One thread may call run at a time; fn must not call run.
+ * bitnet_pool_run cuts [0, n) into slices that begin at multiples of `grain`; the caller and
+ * whichever workers are awake take them one after another until none is left. The caller waits only
+ * for slices that a worker has begun, never for a worker to turn up, so a core that is busy
+ * elsewhere costs its share of the speed and no more. Workers spin for a short while between runs,
+ * because decoding calls every few microseconds, and then sleep. One thread may call run at a time;
+ * fn must not call run.
  */
 #ifndef BITNET_POOL_H
 #define BITNET_POOL_H
@@ -18,8 +18,8 @@ typedef void (*bitnet_pool_fn)(void *ctx, int32_t begin, int32_t end, int32_t th
 
 /* n_threads includes the caller. Falls back to fewer when the system gives fewer (see size). */
 bitnet_status bitnet_pool_create(bitnet_pool **out, int32_t n_threads, const bitnet_allocator *a);
-void          bitnet_pool_free(bitnet_pool *p);
-int32_t       bitnet_pool_size(const bitnet_pool *p);
-void          bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, int32_t grain);
+void bitnet_pool_free(bitnet_pool *p);
+int32_t bitnet_pool_size(const bitnet_pool *p);
+void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, int32_t grain);
 
 #endif

@@ -23,6 +23,8 @@ static inline uint64_t rng_next(uint64_t *state) {
 }
 
 /* In [0, 1), 24 bits: exact as a float. */
-static inline float rng_float(uint64_t *state) { return (float)(rng_next(state) >> 40) * 0x1p-24f; }
+static inline float rng_float(uint64_t *state) {
+    return (float)(rng_next(state) >> 40) * 0x1p-24f;
+}
 
 #endif

@@ -1,8 +1,8 @@
 /* engine.c: bitnet/engine.h. One context, a queue of requests, a ring of events.
  *
  * One lock guards the queue and the ring; it is never held while the model computes. The request at
- * the head of the queue belongs to the thread that steps. An ended request lives until its END event
- * has been polled and the next call of poll or free, because events borrow its memory.
+ * the head of the queue belongs to the thread that steps. An ended request lives until its END
+ * event has been polled and the next call of poll or free, because events borrow its memory.
  */
 #include "bitnet/engine.h"
 
@@ -20,28 +20,28 @@
 
 typedef struct slot {
     bitnet_event event;
-    request     *ended; /* END: to be freed after the poll */
+    request *ended; /* END: to be freed after the poll */
 } slot;
 
 struct bitnet_engine {
     const bitnet_model *model;
-    bitnet_allocator    allocator;
-    bitnet_ctx         *ctx;
-    bitnet_ring        *ring;
-    int32_t             n_batch, n_vocab;
-    void               *scratch; /* of the sampler */
-    char               *piece;   /* [piece_cap] bytes of one token */
-    int32_t             piece_cap;
+    bitnet_allocator allocator;
+    bitnet_ctx *ctx;
+    bitnet_ring *ring;
+    int32_t n_batch, n_vocab;
+    void *scratch; /* of the sampler */
+    char *piece;   /* [piece_cap] bytes of one token */
+    int32_t piece_cap;
 
     bitnet_os_mutex lock; /* guards everything below */
-    request        *queue;
-    int32_t         n_queued;
-    uint32_t        last_id;
-    slot            slots[N_EVENTS];
-    uint32_t        head, tail; /* next to poll, next to fill */
-    request        *reap;       /* its END event was polled last */
-    char           *text;       /* [N_EVENTS][text_cap] */
-    size_t          text_cap;
+    request *queue;
+    int32_t n_queued;
+    uint32_t last_id;
+    slot slots[N_EVENTS];
+    uint32_t head, tail; /* next to poll, next to fill */
+    request *reap;       /* its END event was polled last */
+    char *text;          /* [N_EVENTS][text_cap] */
+    size_t text_cap;
 };
 
 const char *bitnet_finish_name(bitnet_finish f) {
@@ -49,10 +49,11 @@ const char *bitnet_finish_name(bitnet_finish f) {
     return names[f];
 }
 
-bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc, bitnet_error *err) {
+bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc,
+                                   bitnet_error *err) {
     *out = NULL;
     const bitnet_allocator *a = &desc->model->allocator;
-    bitnet_engine          *e = bitnet_alloc(a, sizeof *e);
+    bitnet_engine *e = bitnet_alloc(a, sizeof *e);
     if (!e) return bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for an engine");
     if (bitnet_os_mutex_init(&e->lock) < 0) {
         bitnet_free(a, e, sizeof *e);
@@ -64,7 +65,7 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
     e->n_batch = desc->n_batch > 0 ? desc->n_batch : 32;
     e->n_vocab = e->model->hp.n_vocab;
     bitnet_ctx_desc cd = {.model = desc->model, .n_ctx = desc->n_ctx, .n_batch = e->n_batch};
-    bitnet_status   st = bitnet_ctx_create(&e->ctx, &cd, err);
+    bitnet_status st = bitnet_ctx_create(&e->ctx, &cd, err);
     if (st >= 0) {
         e->piece_cap = e->model->vocab ? bitnet_vocab_max_text(e->model->vocab) : 0;
         e->piece_cap = e->piece_cap > 0 ? e->piece_cap : 1;
@@ -73,7 +74,8 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
         e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
         e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
         if (!e->piece || !e->text || !e->scratch)
-            st = bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for the engine's buffers");
+            st = bitnet_fail(err, BITNET_E_NOMEM, "engine.memory",
+                             "no memory for the engine's buffers");
     }
     if (st < 0) {
         bitnet_engine_free(e);
@@ -90,7 +92,8 @@ void bitnet_engine_free(bitnet_engine *e) {
         e->queue = r->next;
         request_free(r, &e->allocator);
     }
-    for (; e->head != e->tail; e->head++) request_free(e->slots[e->head % N_EVENTS].ended, &e->allocator);
+    for (; e->head != e->tail; e->head++)
+        request_free(e->slots[e->head % N_EVENTS].ended, &e->allocator);
     request_free(e->reap, &e->allocator);
     bitnet_ctx_free(e->ctx);
     bitnet_free(&e->allocator, e->piece, (size_t)e->piece_cap);
@@ -101,15 +104,18 @@ void bitnet_engine_free(bitnet_engine *e) {
     bitnet_free(&a, e, sizeof *e);
 }
 
-bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, uint32_t *id, bitnet_error *err) {
-    request      *r;
-    bitnet_status st = request_create(&r, req, e->model, bitnet_ctx_size(e->ctx), &e->allocator, err);
+bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, uint32_t *id,
+                                   bitnet_error *err) {
+    request *r;
+    bitnet_status st =
+        request_create(&r, req, e->model, bitnet_ctx_size(e->ctx), &e->allocator, err);
     if (st < 0) return st;
     bitnet_os_mutex_lock(&e->lock);
     bool is_full = e->n_queued >= N_QUEUED;
     if (!is_full) {
         request **end = &e->queue;
-        while (*end) end = &(*end)->next;
+        while (*end)
+            end = &(*end)->next;
         *end = r;
         e->n_queued++;
         r->id = ++e->last_id ? e->last_id : ++e->last_id; /* 0 means "no request" */
@@ -127,7 +133,8 @@ void bitnet_engine_cancel(bitnet_engine *e, uint32_t id) {
     bitnet_os_mutex_unlock(&e->lock);
 }
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -----------------------------------------------------------------------------------
+ */
 
 /* The caller has made sure that a slot is free. `text` is the slot's own buffer. */
 static slot *next_slot(bitnet_engine *e, char **text) {
@@ -159,21 +166,30 @@ bitnet_status bitnet_engine_poll(bitnet_engine *e, bitnet_event *out) {
     return st;
 }
 
-static double since(uint64_t from_ns, uint64_t to_ns) { return (double)(to_ns - from_ns) * 1e-9; }
+static double since(uint64_t from_ns, uint64_t to_ns) {
+    return (double)(to_ns - from_ns) * 1e-9;
+}
 
 static void emit_prompt(bitnet_engine *e, const request *r) {
     char *text;
     slot *s = next_slot(e, &text);
-    s->event = (bitnet_event){.kind = BITNET_EVENT_PROMPT, .request = r->id, .prompt = r->prompt, .n_prompt = r->n_prompt};
+    s->event = (bitnet_event){.kind = BITNET_EVENT_PROMPT,
+                              .request = r->id,
+                              .prompt = r->prompt,
+                              .n_prompt = r->n_prompt};
     publish(e);
 }
 
 static void emit_token(bitnet_engine *e, request *r, bitnet_token token) {
-    char   *text;
-    slot   *s = next_slot(e, &text);
+    char *text;
+    slot *s = next_slot(e, &text);
     int32_t n = bitnet_token_text(e->model, token, e->piece, e->piece_cap);
-    size_t  len = bitnet_stream_push(&r->stream, e->piece, n > 0 ? (size_t)n : 0, text);
-    s->event = (bitnet_event){.kind = BITNET_EVENT_TOKEN, .request = r->id, .token = token, .text = text, .text_len = len};
+    size_t len = bitnet_stream_push(&r->stream, e->piece, n > 0 ? (size_t)n : 0, text);
+    s->event = (bitnet_event){.kind = BITNET_EVENT_TOKEN,
+                              .request = r->id,
+                              .token = token,
+                              .text = text,
+                              .text_len = len};
     publish(e);
 }
 
@@ -182,26 +198,32 @@ static void record_end(bitnet_engine *e, const request *r, uint64_t now_ns) {
     bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_REQUESTS, 1, r->id, 0);
     bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_E2E, t->e2e_s, r->id, 0);
     if (t->n_generated > 1)
-        bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_DECODE_RATE, (t->n_generated - 1) / t->decode_s, r->id,
-                         (uint64_t)t->n_generated);
+        bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_DECODE_RATE,
+                         (t->n_generated - 1) / t->decode_s, r->id, (uint64_t)t->n_generated);
 }
 
 /* Takes the request out of the queue and hands it to its END event. */
-static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish finish, const bitnet_error *error) {
+static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish finish,
+                                 const bitnet_error *error) {
     uint64_t now = bitnet_os_now_ns();
     r->timings.e2e_s = since(r->accepted_ns, now);
     r->timings.decode_s = r->first_token_ns ? since(r->first_token_ns, now) : 0.0;
     record_end(e, r, now);
-    char  *text;
-    slot  *s = next_slot(e, &text);
+    char *text;
+    slot *s = next_slot(e, &text);
     size_t len = bitnet_stream_flush(&r->stream, text);
-    s->event = (bitnet_event){.kind = BITNET_EVENT_END, .request = r->id, .text = text, .text_len = len,
-                              .finish = finish, .timings = r->timings};
+    s->event = (bitnet_event){.kind = BITNET_EVENT_END,
+                              .request = r->id,
+                              .text = text,
+                              .text_len = len,
+                              .finish = finish,
+                              .timings = r->timings};
     if (error) s->event.error = *error;
     s->ended = r;
     bitnet_os_mutex_lock(&e->lock);
     request **at = &e->queue;
-    while (*at != r) at = &(*at)->next;
+    while (*at != r)
+        at = &(*at)->next;
     *at = r->next;
     e->n_queued--;
     e->tail++;
@@ -209,19 +231,23 @@ static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish fin
     return BITNET_OK;
 }
 
-static bitnet_status end_with_error(bitnet_engine *e, request *r, bitnet_status st, const char *what) {
+static bitnet_status end_with_error(bitnet_engine *e, request *r, bitnet_status st,
+                                    const char *what) {
     bitnet_error err = {0};
     bitnet_fail(&err, st, "engine.step", "%s failed: %s", what, bitnet_status_text(st));
     return end_request(e, r, BITNET_FINISH_ERROR, &err);
 }
 
-/* ---- one step --------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------
+ */
 
 static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
-    uint64_t     before = bitnet_os_now_ns();
-    bitnet_token token = bitnet_sampler_next(&r->sampler, bitnet_ctx_logits(e->ctx), e->n_vocab, e->scratch);
-    uint64_t     now = bitnet_os_now_ns();
-    if (token < 0) return end_with_error(e, r, BITNET_E_BACKEND, "sampling (a logit is not finite)");
+    uint64_t before = bitnet_os_now_ns();
+    bitnet_token token =
+        bitnet_sampler_next(&r->sampler, bitnet_ctx_logits(e->ctx), e->n_vocab, e->scratch);
+    uint64_t now = bitnet_os_now_ns();
+    if (token < 0)
+        return end_with_error(e, r, BITNET_E_BACKEND, "sampling (a logit is not finite)");
     bool is_first = r->timings.n_generated++ == 0;
     r->timings.sample_s += since(before, now);
     r->last = token;
@@ -233,7 +259,8 @@ static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
         bitnet_ring_push(e->ring, now, BITNET_METRIC_TPOT, since(step_ns, now), r->id, 1);
     }
     bitnet_ring_push(e->ring, now, BITNET_METRIC_TOKENS_OUT, 1, r->id, (uint64_t)token);
-    bitnet_ring_push(e->ring, now, BITNET_METRIC_KV_USED, (double)bitnet_ctx_kv_used(e->ctx), r->id, 0);
+    bitnet_ring_push(e->ring, now, BITNET_METRIC_KV_USED, (double)bitnet_ctx_kv_used(e->ctx), r->id,
+                     0);
     emit_token(e, r, token);
     if (bitnet_token_is_end(e->model, token)) return end_request(e, r, BITNET_FINISH_STOP, NULL);
     bool is_long = r->max_tokens > 0 && r->timings.n_generated >= r->max_tokens;
@@ -262,12 +289,13 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
     r->timings.prefill_s = since(r->started_ns, done);
     uint64_t n = (uint64_t)r->timings.n_prompt_computed;
     bitnet_ring_push(e->ring, done, BITNET_METRIC_TOKENS_IN, (double)n, r->id, 0);
-    bitnet_ring_push(e->ring, done, BITNET_METRIC_PREFILL_RATE, (double)n / r->timings.prefill_s, r->id, n);
+    bitnet_ring_push(e->ring, done, BITNET_METRIC_PREFILL_RATE, (double)n / r->timings.prefill_s,
+                     r->id, n);
     return sample(e, r, done);
 }
 
 static bitnet_status step_decode(bitnet_engine *e, request *r) {
-    uint64_t      before = bitnet_os_now_ns();
+    uint64_t before = bitnet_os_now_ns();
     bitnet_status st = bitnet_ctx_decode(e->ctx, r->last);
     if (st < 0) return end_with_error(e, r, st, "decoding");
     return sample(e, r, before);
@@ -276,7 +304,7 @@ static bitnet_status step_decode(bitnet_engine *e, request *r) {
 bitnet_status bitnet_engine_step(bitnet_engine *e) {
     bitnet_os_mutex_lock(&e->lock);
     /* one slot stays out of reach: the event polled last still borrows its text */
-    bool     has_room = e->tail - e->head + EVENTS_A_STEP + 1 <= N_EVENTS;
+    bool has_room = e->tail - e->head + EVENTS_A_STEP + 1 <= N_EVENTS;
     request *r = e->queue;
     for (request *c = e->queue; c; c = c->next)
         if (atomic_load(&c->is_cancelled)) r = c; /* ended at once, also when it is not its turn */
@@ -286,12 +314,13 @@ bitnet_status bitnet_engine_step(bitnet_engine *e) {
     return r->state == REQUEST_DECODE ? step_decode(e, r) : step_prefill(e, r);
 }
 
-bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req, bitnet_event_fn fn, void *user,
-                                bitnet_error *err) {
-    uint32_t      id = 0;
+bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req, bitnet_event_fn fn,
+                                void *user, bitnet_error *err) {
+    uint32_t id = 0;
     bitnet_status st = bitnet_engine_submit(e, req, &id, err);
     if (st == BITNET_AGAIN)
-        return bitnet_fail(err, BITNET_AGAIN, "engine.busy", "%d requests are waiting already", N_QUEUED);
+        return bitnet_fail(err, BITNET_AGAIN, "engine.busy", "%d requests are waiting already",
+                           N_QUEUED);
     if (st < 0) return st;
     for (;;) {
         bitnet_event ev;

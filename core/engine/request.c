@@ -9,26 +9,34 @@
 
 static bitnet_status check_prompt(const bitnet_request *req, bitnet_error *err) {
     if (req->tokens) {
-        if (req->n_tokens < 1) return bitnet_fail(err, BITNET_E_INVAL, "request.empty", "the prompt has no tokens");
+        if (req->n_tokens < 1)
+            return bitnet_fail(err, BITNET_E_INVAL, "request.empty", "the prompt has no tokens");
         return BITNET_OK;
     }
-    if (!req->prompt) return bitnet_fail(err, BITNET_E_INVAL, "request.empty", "the request has no prompt");
+    if (!req->prompt)
+        return bitnet_fail(err, BITNET_E_INVAL, "request.empty", "the request has no prompt");
     size_t bad = bitnet_utf8_check(req->prompt, req->prompt_len);
     if (bad < req->prompt_len)
-        return bitnet_fail(err, BITNET_E_FORMAT, "request.utf8", "the prompt is not valid UTF-8: byte 0x%02x at offset %zu",
+        return bitnet_fail(err, BITNET_E_FORMAT, "request.utf8",
+                           "the prompt is not valid UTF-8: byte 0x%02x at offset %zu",
                            (unsigned)(unsigned char)req->prompt[bad], bad);
     return BITNET_OK;
 }
 
-static bitnet_status count_tokens(int32_t *n, const bitnet_request *req, const bitnet_model *model, uint32_t flags,
-                                  bitnet_error *err) {
-    *n = req->tokens ? req->n_tokens : bitnet_tokenize(model, req->prompt, req->prompt_len, flags, NULL, 0);
+static bitnet_status count_tokens(int32_t *n, const bitnet_request *req, const bitnet_model *model,
+                                  uint32_t flags, bitnet_error *err) {
+    *n = req->tokens ? req->n_tokens
+                     : bitnet_tokenize(model, req->prompt, req->prompt_len, flags, NULL, 0);
     if (*n == BITNET_E_UNSUPPORTED)
         return bitnet_fail(err, BITNET_E_UNSUPPORTED, "request.tokenizer",
                            "the model file has no tokenizer; give token ids instead of text");
-    if (*n < 0) return bitnet_fail(err, (bitnet_status)*n, "request.tokenize", "tokenizing the prompt failed: %s",
-                                   bitnet_status_text((bitnet_status)*n));
-    if (*n == 0) return bitnet_fail(err, BITNET_E_INVAL, "request.empty", "the prompt is empty and the model has no BOS token");
+    if (*n < 0)
+        return bitnet_fail(err, (bitnet_status)*n, "request.tokenize",
+                           "tokenizing the prompt failed: %s",
+                           bitnet_status_text((bitnet_status)*n));
+    if (*n == 0)
+        return bitnet_fail(err, BITNET_E_INVAL, "request.empty",
+                           "the prompt is empty and the model has no BOS token");
     return BITNET_OK;
 }
 
@@ -36,7 +44,7 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
                              int32_t n_ctx, const bitnet_allocator *a, bitnet_error *err) {
     uint64_t accepted_ns = bitnet_os_now_ns();
     uint32_t flags = req->flags ? req->flags : BITNET_TOKENIZE_BOS;
-    int32_t  n = 0;
+    int32_t n = 0;
     *out = NULL;
     bitnet_status st = bitnet_sampler_check(&req->sampler, err);
     if (st >= 0) st = check_prompt(req, err);
@@ -44,11 +52,14 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
     if (st < 0) return st;
     if (n > n_ctx)
         return bitnet_fail(err, BITNET_E_CTX_FULL, "request.too_long",
-                           "the prompt has %d tokens and the context window has room for %d; shorten it or raise --ctx-size",
+                           "the prompt has %d tokens and the context window has room for %d; "
+                           "shorten it or raise --ctx-size",
                            n, n_ctx);
-    size_t   size = sizeof(request) + (size_t)n * sizeof(bitnet_token);
+    size_t size = sizeof(request) + (size_t)n * sizeof(bitnet_token);
     request *r = bitnet_alloc(a, size);
-    if (!r) return bitnet_fail(err, BITNET_E_NOMEM, "request.memory", "no memory for a prompt of %d tokens", n);
+    if (!r)
+        return bitnet_fail(err, BITNET_E_NOMEM, "request.memory",
+                           "no memory for a prompt of %d tokens", n);
     r->size = size;
     if (req->tokens)
         memcpy(r->prompt, req->tokens, (size_t)n * sizeof *r->prompt);
@@ -57,8 +68,9 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
     int32_t n_vocab = bitnet_model_get_info(model).n_vocab;
     for (int32_t i = 0; i < n; i++)
         if (r->prompt[i] < 0 || r->prompt[i] >= n_vocab) {
-            st = bitnet_fail(err, BITNET_E_INVAL, "request.token", "prompt token %d is %d; the vocabulary has 0 to %d", i,
-                             r->prompt[i], n_vocab - 1);
+            st = bitnet_fail(err, BITNET_E_INVAL, "request.token",
+                             "prompt token %d is %d; the vocabulary has 0 to %d", i, r->prompt[i],
+                             n_vocab - 1);
             request_free(r, a);
             return st;
         }

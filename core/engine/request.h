@@ -11,23 +11,23 @@ typedef enum request_state { REQUEST_QUEUED, REQUEST_PREFILL, REQUEST_DECODE } r
 
 typedef struct request {
     struct request *next; /* in the engine's queue, oldest first */
-    uint32_t        id;
-    request_state   state;
-    atomic_bool     is_cancelled; /* set by any thread, read by the one that steps */
-    int32_t         n_prompt, n_done; /* prompt tokens in all; in the context so far */
-    int32_t         max_tokens;
-    bitnet_token    last;
-    bitnet_sampler  sampler;
-    bitnet_stream   stream;
-    bitnet_timings  timings;
-    uint64_t        accepted_ns, started_ns, first_token_ns;
-    size_t          size; /* of this allocation */
-    bitnet_token    prompt[];
+    uint32_t id;
+    request_state state;
+    atomic_bool is_cancelled; /* set by any thread, read by the one that steps */
+    int32_t n_prompt, n_done; /* prompt tokens in all; in the context so far */
+    int32_t max_tokens;
+    bitnet_token last;
+    bitnet_sampler sampler;
+    bitnet_stream stream;
+    bitnet_timings timings;
+    uint64_t accepted_ns, started_ns, first_token_ns;
+    size_t size; /* of this allocation */
+    bitnet_token prompt[];
 } request;
 
 /* Checks, copies and tokenizes; see bitnet_engine_submit for the failures. */
 bitnet_status request_create(request **out, const bitnet_request *req, const bitnet_model *model,
                              int32_t n_ctx, const bitnet_allocator *a, bitnet_error *err);
-void          request_free(request *r, const bitnet_allocator *a);
+void request_free(request *r, const bitnet_allocator *a);
 
 #endif

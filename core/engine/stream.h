@@ -7,12 +7,14 @@
 #include <stddef.h>
 
 typedef struct bitnet_stream {
-    char   held[4];
+    char held[4];
     size_t n_held; /* 0..3 */
 } bitnet_stream;
 
 /* Room that push and flush may need for n new bytes, terminator included. */
-static inline size_t bitnet_stream_room(size_t n) { return (n + 3) * 3 + 1; }
+static inline size_t bitnet_stream_room(size_t n) {
+    return (n + 3) * 3 + 1;
+}
 
 /* Writes the text that is complete now, zero-terminated, and returns its length. */
 size_t bitnet_stream_push(bitnet_stream *s, const char *bytes, size_t n, char *out);

@@ -18,4 +18,6 @@ const bitnet_arch *bitnet_arch_find(const char *name, size_t len) {
     return NULL;
 }
 
-const char *bitnet_arch_names(void) { return "bitnet-b1.58, bitnet-25, bitnet"; }
+const char *bitnet_arch_names(void) {
+    return "bitnet-b1.58, bitnet-25, bitnet";
+}

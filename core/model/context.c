@@ -1,6 +1,6 @@
 /* context.c: bitnet/context.h: one timeline of tokens. It owns the KV cache, the RoPE tables, the
- * activation buffers and the list of tokens the cache stands for; it decides what to keep, extend or
- * forget, and leaves the arithmetic to forward.c.
+ * activation buffers and the list of tokens the cache stands for; it decides what to keep, extend
+ * or forget, and leaves the arithmetic to forward.c.
  */
 #include "bitnet/context.h"
 
@@ -14,27 +14,29 @@
 
 struct bitnet_ctx {
     const bitnet_model *model;
-    bitnet_allocator    allocator;
-    int32_t             n_ctx, n_batch;
-    int32_t             len; /* tokens the KV cache stands for */
-    bool                has_logits;
-    bitnet_token       *tok; /* [n_ctx] */
-    float              *logits; /* [n_vocab], when the backend's buffer cannot be mapped */
-    bitnet_kv           kv;
-    bitnet_acts         act;
-    bitnet_buf         *rope_cos, *rope_sin;
-    bitnet_rope         rope;
+    bitnet_allocator allocator;
+    int32_t n_ctx, n_batch;
+    int32_t len; /* tokens the KV cache stands for */
+    bool has_logits;
+    bitnet_token *tok; /* [n_ctx] */
+    float *logits;     /* [n_vocab], when the backend's buffer cannot be mapped */
+    bitnet_kv kv;
+    bitnet_acts act;
+    bitnet_buf *rope_cos, *rope_sin;
+    bitnet_rope rope;
 };
 
-static const bitnet_backend_ops *ops_of(const bitnet_ctx *c) { return c->model->ops; }
+static const bitnet_backend_ops *ops_of(const bitnet_ctx *c) {
+    return c->model->ops;
+}
 
-/* theta_i = base^(-2i / n_rot), angle = pos * theta_i (arXiv:2104.09864 3.2.2), in double and rounded
- * once to f32; fmath.h gives every target the same bits. */
+/* theta_i = base^(-2i / n_rot), angle = pos * theta_i (arXiv:2104.09864 3.2.2), in double and
+ * rounded once to f32; fmath.h gives every target the same bits. */
 static bitnet_status make_rope(bitnet_ctx *c) {
     const bitnet_hparams *hp = &c->model->hp;
-    bitnet_backend       *be = c->model->backend;
-    size_t                half = (size_t)hp->n_rot / 2, bytes = (size_t)c->n_ctx * half * sizeof(float);
-    bitnet_status         st = ops_of(c)->alloc(be, bytes, &c->rope_cos);
+    bitnet_backend *be = c->model->backend;
+    size_t half = (size_t)hp->n_rot / 2, bytes = (size_t)c->n_ctx * half * sizeof(float);
+    bitnet_status st = ops_of(c)->alloc(be, bytes, &c->rope_cos);
     if (st >= 0) st = ops_of(c)->alloc(be, bytes, &c->rope_sin);
     double log_base = fmath_log((double)hp->rope_base);
     for (int32_t pos = 0; st >= 0 && pos < c->n_ctx; pos++) {
@@ -54,16 +56,18 @@ static bitnet_status make_rope(bitnet_ctx *c) {
 
 static bitnet_status make_acts(bitnet_ctx *c) {
     const bitnet_hparams *hp = &c->model->hp;
-    size_t                T = (size_t)c->n_batch, E = (size_t)hp->n_embd, F = (size_t)hp->n_ff;
-    size_t Q = (size_t)hp->n_head * (size_t)hp->head_dim, KV = (size_t)hp->n_head_kv * (size_t)hp->head_dim;
+    size_t T = (size_t)c->n_batch, E = (size_t)hp->n_embd, F = (size_t)hp->n_ff;
+    size_t Q = (size_t)hp->n_head * (size_t)hp->head_dim,
+           KV = (size_t)hp->n_head_kv * (size_t)hp->head_dim;
     const struct {
         bitnet_buf **buf;
-        size_t       n;
-    } rows[] = {{&c->act.x, T * E}, {&c->act.h, T * E}, {&c->act.q, T * Q}, {&c->act.k, T * KV},
-                {&c->act.v, T * KV}, {&c->act.a, T * Q}, {&c->act.gate, T * F}, {&c->act.up, T * F},
-                {&c->act.logits, (size_t)hp->n_vocab}};
+        size_t n;
+    } rows[] = {{&c->act.x, T * E},    {&c->act.h, T * E},  {&c->act.q, T * Q},
+                {&c->act.k, T * KV},   {&c->act.v, T * KV}, {&c->act.a, T * Q},
+                {&c->act.gate, T * F}, {&c->act.up, T * F}, {&c->act.logits, (size_t)hp->n_vocab}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        bitnet_status st = ops_of(c)->alloc(c->model->backend, rows[i].n * sizeof(float), rows[i].buf);
+        bitnet_status st =
+            ops_of(c)->alloc(c->model->backend, rows[i].n * sizeof(float), rows[i].buf);
         if (st < 0) return st;
     }
     return BITNET_OK;
@@ -72,10 +76,11 @@ static bitnet_status make_acts(bitnet_ctx *c) {
 bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, bitnet_error *err) {
     *out = NULL;
     const bitnet_model *m = desc->model;
-    int32_t             n_ctx = desc->n_ctx > 0 ? desc->n_ctx : m->hp.n_ctx_train;
+    int32_t n_ctx = desc->n_ctx > 0 ? desc->n_ctx : m->hp.n_ctx_train;
     if (n_ctx > 1 << 20)
-        return bitnet_fail(err, BITNET_E_INVAL, "ctx.size", "a window of %d tokens was asked for; at most %d are allowed",
-                           n_ctx, 1 << 20);
+        return bitnet_fail(err, BITNET_E_INVAL, "ctx.size",
+                           "a window of %d tokens was asked for; at most %d are allowed", n_ctx,
+                           1 << 20);
     bitnet_ctx *c = bitnet_alloc(&m->allocator, sizeof *c);
     if (!c) return bitnet_fail(err, BITNET_E_NOMEM, "ctx.memory", "no memory for a context");
     c->model = m;
@@ -95,8 +100,10 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     }
     if (st < 0) {
         bitnet_ctx_free(c);
-        return bitnet_fail(err, st, "ctx.memory", "no memory for a context of %d tokens: the KV cache alone takes %llu bytes",
-                           n_ctx, (unsigned long long)bitnet_kv_size(&m->hp, n_ctx));
+        return bitnet_fail(
+            err, st, "ctx.memory",
+            "no memory for a context of %d tokens: the KV cache alone takes %llu bytes", n_ctx,
+            (unsigned long long)bitnet_kv_size(&m->hp, n_ctx));
     }
     *out = c;
     return BITNET_OK;
@@ -105,9 +112,10 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
 void bitnet_ctx_free(bitnet_ctx *c) {
     if (!c) return;
     const bitnet_model *m = c->model;
-    bitnet_buf *all[] = {c->rope_cos, c->rope_sin, c->act.x, c->act.h, c->act.q, c->act.k, c->act.v,
-                         c->act.a, c->act.gate, c->act.up, c->act.logits};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) m->ops->free(m->backend, all[i]);
+    bitnet_buf *all[] = {c->rope_cos, c->rope_sin, c->act.x,    c->act.h,  c->act.q,     c->act.k,
+                         c->act.v,    c->act.a,    c->act.gate, c->act.up, c->act.logits};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        m->ops->free(m->backend, all[i]);
     bitnet_kv_close(&c->kv, m->ops, m->backend);
     bitnet_free(&c->allocator, c->logits, (size_t)m->hp.n_vocab * sizeof(float));
     bitnet_free(&c->allocator, c->tok, (size_t)c->n_ctx * sizeof *c->tok);
@@ -115,12 +123,14 @@ void bitnet_ctx_free(bitnet_ctx *c) {
     bitnet_free(&a, c, sizeof *c);
 }
 
-/* Appends n tokens, n_batch at a time. On a device failure the timeline ends before the failed batch. */
+/* Appends n tokens, n_batch at a time. On a device failure the timeline ends before the failed
+ * batch. */
 static bitnet_status append(bitnet_ctx *c, const bitnet_token *tok, int32_t n) {
     for (int32_t done = 0; done < n;) {
         int32_t n_tok = n - done < c->n_batch ? n - done : c->n_batch;
         c->has_logits = false;
-        bitnet_status st = bitnet_forward(c->model, &c->act, &c->kv, &c->rope, tok + done, n_tok, c->len);
+        bitnet_status st =
+            bitnet_forward(c->model, &c->act, &c->kv, &c->rope, tok + done, n_tok, c->len);
         if (st < 0) return st;
         memcpy(c->tok + c->len, tok + done, (size_t)n_tok * sizeof *tok);
         c->len += n_tok;
@@ -141,7 +151,8 @@ static bool tokens_are_valid(const bitnet_ctx *c, const bitnet_token *tok, int32
 
 int32_t bitnet_ctx_match(const bitnet_ctx *c, const bitnet_token *tok, int32_t n) {
     int32_t same = 0;
-    while (same < n && same < c->len && c->tok[same] == tok[same]) same++;
+    while (same < n && same < c->len && c->tok[same] == tok[same])
+        same++;
     return same;
 }
 
@@ -150,7 +161,8 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     if (n > c->n_ctx) return BITNET_E_CTX_FULL;
     int32_t same = bitnet_ctx_match(c, tok, n);
     if (same == n && c->len == n && c->has_logits) return BITNET_OK;
-    if (same == n) same = n - 1; /* the logits wanted are not those at hand: compute the last again */
+    if (same == n)
+        same = n - 1; /* the logits wanted are not those at hand: compute the last again */
     c->len = same;
     return append(c, tok + same, n - same);
 }
@@ -166,7 +178,13 @@ const float *bitnet_ctx_logits(const bitnet_ctx *c) {
     return c->logits ? c->logits : ops_of(c)->map(c->model->backend, c->act.logits);
 }
 
-int32_t bitnet_ctx_len(const bitnet_ctx *c) { return c->len; }
-int32_t bitnet_ctx_size(const bitnet_ctx *c) { return c->n_ctx; }
+int32_t bitnet_ctx_len(const bitnet_ctx *c) {
+    return c->len;
+}
+int32_t bitnet_ctx_size(const bitnet_ctx *c) {
+    return c->n_ctx;
+}
 
-uint64_t bitnet_ctx_kv_used(const bitnet_ctx *c) { return bitnet_kv_size(&c->model->hp, c->len); }
+uint64_t bitnet_ctx_kv_used(const bitnet_ctx *c) {
+    return bitnet_kv_size(&c->model->hp, c->len);
+}

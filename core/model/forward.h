@@ -4,7 +4,7 @@
 
 #include "model/model.h"
 
-/* T = n_batch rows each, f32. Where two names share a buffer the first is dead when the second begins. */
+/* T = n_batch rows each, f32. */
 typedef struct bitnet_acts {
     bitnet_buf *x;      /* [T][n_embd]             the residual stream */
     bitnet_buf *h;      /* [T][n_embd]             normed x; then what a block adds to x */
@@ -19,6 +19,7 @@ typedef struct bitnet_acts {
 /* Runs n_tok tokens that stand at positions pos .. pos + n_tok - 1; logits are those after the last
  * of them. The KV cache must hold positions 0 .. pos - 1. */
 bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_acts *act, const bitnet_kv *kv,
-                             const bitnet_rope *rope, const bitnet_token *tok, int32_t n_tok, int32_t pos);
+                             const bitnet_rope *rope, const bitnet_token *tok, int32_t n_tok,
+                             int32_t pos);
 
 #endif

@@ -8,9 +8,9 @@
 
 #include "model/weights.h"
 
-uint64_t      bitnet_kv_size(const bitnet_hparams *hp, int32_t n_ctx); /* bytes of K and V together */
+uint64_t bitnet_kv_size(const bitnet_hparams *hp, int32_t n_ctx); /* bytes of K and V together */
 bitnet_status bitnet_kv_open(bitnet_kv *kv, const bitnet_hparams *hp, int32_t n_ctx,
                              const bitnet_backend_ops *ops, bitnet_backend *be);
-void          bitnet_kv_close(bitnet_kv *kv, const bitnet_backend_ops *ops, bitnet_backend *be);
+void bitnet_kv_close(bitnet_kv *kv, const bitnet_backend_ops *ops, bitnet_backend *be);
 
 #endif

@@ -8,17 +8,17 @@
 #include "text/tokenizer.h"
 
 struct bitnet_model {
-    bitnet_allocator          allocator;
-    bitnet_logger             logger;
-    bitnet_source             source;
-    bitnet_dir                dir;
-    const bitnet_arch        *arch;
-    bitnet_hparams            hp;
-    bitnet_vocab             *vocab; /* NULL: the file has none */
+    bitnet_allocator allocator;
+    bitnet_logger logger;
+    bitnet_source source;
+    bitnet_dir dir;
+    const bitnet_arch *arch;
+    bitnet_hparams hp;
+    bitnet_vocab *vocab; /* NULL: the file has none */
     const bitnet_backend_ops *ops;
-    bitnet_backend           *backend;
-    bitnet_weights            weights;
-    char                      name[65];
+    bitnet_backend *backend;
+    bitnet_weights weights;
+    char name[65];
 };
 
 #endif

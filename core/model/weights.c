@@ -1,6 +1,6 @@
-/* weights.c: see weights.h. Refuses a file whose shapes contradict its hyper-parameters, whose values
- * are not finite, or whose packed codes hold the unused fourth value: damage is found at load, with
- * the tensor's name, and never in a kernel.
+/* weights.c: see weights.h. Refuses a file whose shapes contradict its hyper-parameters, whose
+ * values are not finite, or whose packed codes hold the unused fourth value: damage is found at
+ * load, with the tensor's name, and never in a kernel.
  */
 #include "model/weights.h"
 
@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- hyper-parameters ------------------------------------------------------------------------- */
+/* ---- hyper-parameters -------------------------------------------------------------------------
+ */
 
 typedef struct hparam_i {
     const char *key; /* after "<arch>." */
-    size_t      offset;
-    int64_t     min, max;
-    int64_t     fallback; /* -1: the key is required */
+    size_t offset;
+    int64_t min, max;
+    int64_t fallback; /* -1: the key is required */
 } hparam_i;
 
 #define FIELD(f) offsetof(bitnet_hparams, f)
@@ -27,16 +28,16 @@ static const bitnet_meta *find_key(const bitnet_dir *dir, const bitnet_arch *arc
 
 static bitnet_status read_int(bitnet_hparams *hp, const hparam_i *h, const bitnet_arch *arch,
                               const bitnet_dir *dir, bitnet_error *err) {
-    char               key[96];
+    char key[96];
     const bitnet_meta *m = find_key(dir, arch, h->key, key, sizeof key);
-    int64_t            v = h->fallback;
+    int64_t v = h->fallback;
     if (m && !bitnet_meta_i64(m, &v))
         return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam", "%s is not an integer", key);
-    if (!m && v < 0)
-        return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam", "%s is missing", key);
+    if (!m && v < 0) return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam", "%s is missing", key);
     if (v < h->min || v > h->max)
-        return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam", "%s is %lld; allowed are %lld to %lld",
-                           key, (long long)v, (long long)h->min, (long long)h->max);
+        return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam",
+                           "%s is %lld; allowed are %lld to %lld", key, (long long)v,
+                           (long long)h->min, (long long)h->max);
     int32_t v32 = (int32_t)v;
     memcpy((char *)hp + h->offset, &v32, sizeof v32);
     return BITNET_OK;
@@ -44,9 +45,9 @@ static bitnet_status read_int(bitnet_hparams *hp, const hparam_i *h, const bitne
 
 static bitnet_status read_float(float *out, const char *name, double fallback, double max,
                                 const bitnet_arch *arch, const bitnet_dir *dir, bitnet_error *err) {
-    char               key[96];
+    char key[96];
     const bitnet_meta *m = find_key(dir, arch, name, key, sizeof key);
-    double             v = fallback;
+    double v = fallback;
     if (m && !bitnet_meta_f64(m, &v))
         return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam", "%s is not a number", key);
     if (!(v > 0 && v <= max))
@@ -56,8 +57,8 @@ static bitnet_status read_float(float *out, const char *name, double fallback, d
     return BITNET_OK;
 }
 
-bitnet_status bitnet_hparams_read(bitnet_hparams *hp, const bitnet_arch *arch, const bitnet_dir *dir,
-                                  bitnet_error *err) {
+bitnet_status bitnet_hparams_read(bitnet_hparams *hp, const bitnet_arch *arch,
+                                  const bitnet_dir *dir, bitnet_error *err) {
     /* the order matters: a fallback may be a field read before it */
     const hparam_i first[] = {
         {"block_count", FIELD(n_layer), 1, 512, -1},
@@ -80,7 +81,7 @@ bitnet_status bitnet_hparams_read(bitnet_hparams *hp, const bitnet_arch *arch, c
         if (st < 0) return st;
     }
     const hparam_i rot = {"rope.dimension_count", FIELD(n_rot), 2, hp->head_dim, hp->head_dim};
-    bitnet_status  st = read_int(hp, &rot, arch, dir, err);
+    bitnet_status st = read_int(hp, &rot, arch, dir, err);
     if (st < 0) return st;
     if (hp->n_rot % 2)
         return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam",
@@ -95,31 +96,34 @@ bitnet_status bitnet_hparams_read(bitnet_hparams *hp, const bitnet_arch *arch, c
     return read_float(&hp->norm_eps, "attention.layer_norm_rms_epsilon", 0.0, 1.0, arch, dir, err);
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
 
 typedef struct binder { /* what one call of bitnet_weights_bind carries around */
-    bitnet_weights           *w;
-    const bitnet_dir         *dir;
-    const bitnet_source      *src;
+    bitnet_weights *w;
+    const bitnet_dir *dir;
+    const bitnet_source *src;
     const bitnet_backend_ops *ops;
-    bitnet_backend           *be;
-    const bitnet_allocator   *a;
-    const bitnet_progress    *progress;
-    uint64_t                  total; /* bytes of all tensors in the directory */
-    bitnet_error             *err;
+    bitnet_backend *be;
+    const bitnet_allocator *a;
+    const bitnet_progress *progress;
+    uint64_t total; /* bytes of all tensors in the directory */
+    bitnet_error *err;
 } binder;
 
 static bitnet_status tensor_bytes(binder *b, const bitnet_tensor_entry *e, const void **out) {
-    if (b->src->map && (*out = b->src->map(b->src->ctx, e->offset, (size_t)e->size))) return BITNET_OK;
+    if (b->src->map && (*out = b->src->map(b->src->ctx, e->offset, (size_t)e->size)))
+        return BITNET_OK;
     void *copy = bitnet_alloc(b->a, (size_t)e->size);
     if (!copy)
-        return bitnet_fail(b->err, BITNET_E_NOMEM, "model.memory", "%s: no memory for %llu bytes", e->name,
-                           (unsigned long long)e->size);
+        return bitnet_fail(b->err, BITNET_E_NOMEM, "model.memory", "%s: no memory for %llu bytes",
+                           e->name, (unsigned long long)e->size);
     b->w->copy[b->w->n_copy++] = (bitnet_copy){copy, (size_t)e->size};
     *out = copy;
     if (b->src->read(b->src->ctx, e->offset, copy, (size_t)e->size) < 0)
-        return bitnet_fail(b->err, BITNET_E_IO, "model.read", "%s: reading %llu bytes at %llu failed",
-                           e->name, (unsigned long long)e->size, (unsigned long long)e->offset);
+        return bitnet_fail(b->err, BITNET_E_IO, "model.read",
+                           "%s: reading %llu bytes at %llu failed", e->name,
+                           (unsigned long long)e->size, (unsigned long long)e->offset);
     return BITNET_OK;
 }
 
@@ -127,8 +131,9 @@ static bitnet_status tensor_bytes(binder *b, const bitnet_tensor_entry *e, const
 static int64_t find_code3(const uint8_t *p, uint64_t n) {
     for (uint64_t at = 0; at < n; at += 4096) {
         uint64_t stop = at + 4096 < n ? at + 4096 : n;
-        uint8_t  any = 0;
-        for (uint64_t i = at; i < stop; i++) any |= (uint8_t)(p[i] & (p[i] >> 1) & 0x55);
+        uint8_t any = 0;
+        for (uint64_t i = at; i < stop; i++)
+            any |= (uint8_t)(p[i] & (p[i] >> 1) & 0x55);
         if (any)
             for (uint64_t i = at; i < stop; i++)
                 if (p[i] & (p[i] >> 1) & 0x55) return (int64_t)i;
@@ -136,21 +141,23 @@ static int64_t find_code3(const uint8_t *p, uint64_t n) {
     return -1;
 }
 
-static bitnet_status check_values(const bitnet_tensor_entry *e, const void *data, bitnet_error *err) {
+static bitnet_status check_values(const bitnet_tensor_entry *e, const void *data,
+                                  bitnet_error *err) {
     uint64_t n = (uint64_t)e->ne[0] * (uint64_t)e->ne[1];
-    int64_t  bad = -1;
+    int64_t bad = -1;
     if (e->type == BITNET_TYPE_I2_S) {
-        float          scale;
+        float scale;
         const uint8_t *p = data;
         memcpy(&scale, p + n / 4, sizeof scale);
         if (!isfinite(scale) || scale == 0.0f)
-            return bitnet_fail(err, BITNET_E_FORMAT, "model.scale", "%s: the scale is %g; it must be finite and not 0",
-                               e->name, (double)scale);
+            return bitnet_fail(err, BITNET_E_FORMAT, "model.scale",
+                               "%s: the scale is %g; it must be finite and not 0", e->name,
+                               (double)scale);
         bad = find_code3(p, n / 4);
         if (bad >= 0)
             return bitnet_fail(err, BITNET_E_FORMAT, "model.code3",
-                               "%s: byte %lld holds the 2-bit code 3, which stands for no weight", e->name,
-                               (long long)bad);
+                               "%s: byte %lld holds the 2-bit code 3, which stands for no weight",
+                               e->name, (long long)bad);
     } else if (e->type == BITNET_TYPE_F16) {
         const uint16_t *p = data;
         for (uint64_t i = 0; i < n && bad < 0; i++)
@@ -161,23 +168,27 @@ static bitnet_status check_values(const bitnet_tensor_entry *e, const void *data
             if (!isfinite(p[i])) bad = (int64_t)i;
     }
     if (bad >= 0)
-        return bitnet_fail(err, BITNET_E_FORMAT, "model.nonfinite", "%s: element %lld is not finite", e->name,
-                           (long long)bad);
+        return bitnet_fail(err, BITNET_E_FORMAT, "model.nonfinite",
+                           "%s: element %lld is not finite", e->name, (long long)bad);
     return BITNET_OK;
 }
 
 static bitnet_status bind(binder *b, const char *name, int64_t k, int64_t n, bitnet_weight **out) {
     const bitnet_tensor_entry *e = bitnet_dir_tensor(b->dir, name);
-    if (!e) return bitnet_fail(b->err, BITNET_E_FORMAT, "model.tensor.missing", "tensor %s is missing", name);
+    if (!e)
+        return bitnet_fail(b->err, BITNET_E_FORMAT, "model.tensor.missing", "tensor %s is missing",
+                           name);
     if (e->ne[0] != k || e->ne[1] != n || e->ne[2] != 1 || e->ne[3] != 1)
-        return bitnet_fail(b->err, BITNET_E_FORMAT, "model.tensor.shape",
-                           "%s: the hyper-parameters ask for [%lld, %lld], the file has [%lld, %lld, %lld, %lld]",
-                           name, (long long)k, (long long)n, (long long)e->ne[0], (long long)e->ne[1],
-                           (long long)e->ne[2], (long long)e->ne[3]);
+        return bitnet_fail(
+            b->err, BITNET_E_FORMAT, "model.tensor.shape",
+            "%s: the hyper-parameters ask for [%lld, %lld], the file has [%lld, %lld, %lld, %lld]",
+            name, (long long)k, (long long)n, (long long)e->ne[0], (long long)e->ne[1],
+            (long long)e->ne[2], (long long)e->ne[3]);
     if (e->type != BITNET_TYPE_I2_S && e->type != BITNET_TYPE_F16 && e->type != BITNET_TYPE_F32)
         return bitnet_fail(b->err, BITNET_E_UNSUPPORTED, "model.tensor.type",
-                           "%s: type %s is not supported; I2_S, F16 and F32 are", name, bitnet_type_name(e->type));
-    const void   *data;
+                           "%s: type %s is not supported; I2_S, F16 and F32 are", name,
+                           bitnet_type_name(e->type));
+    const void *data;
     bitnet_status st = tensor_bytes(b, e, &data);
     if (st >= 0) st = check_values(e, data, b->err);
     if (st < 0) return st;
@@ -189,30 +200,32 @@ static bitnet_status bind(binder *b, const char *name, int64_t k, int64_t n, bit
     return b->ops->bind(b->be, &t, out, b->err);
 }
 
-bitnet_status bitnet_weights_bind(bitnet_weights *w, const bitnet_hparams *hp, const bitnet_arch *arch,
-                                  const bitnet_dir *dir, const bitnet_source *src,
-                                  const bitnet_backend_ops *ops, bitnet_backend *be,
-                                  const bitnet_allocator *a, const bitnet_progress *progress,
-                                  bitnet_error *err) {
-    binder  b = {w, dir, src, ops, be, a, progress, 0, err};
+bitnet_status bitnet_weights_bind(bitnet_weights *w, const bitnet_hparams *hp,
+                                  const bitnet_arch *arch, const bitnet_dir *dir,
+                                  const bitnet_source *src, const bitnet_backend_ops *ops,
+                                  bitnet_backend *be, const bitnet_allocator *a,
+                                  const bitnet_progress *progress, bitnet_error *err) {
+    binder b = {w, dir, src, ops, be, a, progress, 0, err};
     int64_t E = hp->n_embd, F = hp->n_ff, Q = (int64_t)hp->n_head * hp->head_dim,
             KV = (int64_t)hp->n_head_kv * hp->head_dim;
-    for (uint32_t i = 0; i < dir->n_tensor; i++) b.total += dir->tensor[i].size;
+    for (uint32_t i = 0; i < dir->n_tensor; i++)
+        b.total += dir->tensor[i].size;
     w->layer = bitnet_alloc(a, (size_t)hp->n_layer * sizeof *w->layer);
     w->copy_cap = 2 + 11 * (uint32_t)hp->n_layer; /* as many as bind can be called */
     w->copy = bitnet_alloc(a, w->copy_cap * sizeof *w->copy);
     if (!w->layer || !w->copy)
-        return bitnet_fail(err, BITNET_E_NOMEM, "model.memory", "no memory for the tables of %d layers", hp->n_layer);
+        return bitnet_fail(err, BITNET_E_NOMEM, "model.memory",
+                           "no memory for the tables of %d layers", hp->n_layer);
 
     bitnet_status st = bind(&b, "token_embd.weight", E, hp->n_vocab, &w->token_embd);
     if (st >= 0) st = bind(&b, "output_norm.weight", E, 1, &w->output_norm);
     for (int32_t i = 0; st >= 0 && i < hp->n_layer; i++) {
         bitnet_layer *l = &w->layer[i];
         const struct {
-            const char     *name;
-            int64_t         k, n;
+            const char *name;
+            int64_t k, n;
             bitnet_weight **slot;
-            bool            is_needed;
+            bool is_needed;
         } rows[] = {
             {"attn_norm", E, 1, &l->attn_norm, true},
             {"attn_q", E, Q, &l->attn_q, true},
@@ -241,13 +254,16 @@ void bitnet_weights_free(bitnet_weights *w, const bitnet_hparams *hp, const bitn
         ops->unbind(be, w->token_embd);
         ops->unbind(be, w->output_norm);
         for (int32_t i = 0; w->layer && i < hp->n_layer; i++) {
-            bitnet_layer  *l = &w->layer[i];
-            bitnet_weight *all[] = {l->attn_norm, l->attn_q, l->attn_k, l->attn_v, l->attn_sub_norm, l->attn_output,
-                                    l->ffn_norm, l->ffn_gate, l->ffn_up, l->ffn_sub_norm, l->ffn_down};
-            for (size_t r = 0; r < sizeof all / sizeof *all; r++) ops->unbind(be, all[r]);
+            bitnet_layer *l = &w->layer[i];
+            bitnet_weight *all[] = {l->attn_norm,     l->attn_q,       l->attn_k,   l->attn_v,
+                                    l->attn_sub_norm, l->attn_output,  l->ffn_norm, l->ffn_gate,
+                                    l->ffn_up,        l->ffn_sub_norm, l->ffn_down};
+            for (size_t r = 0; r < sizeof all / sizeof *all; r++)
+                ops->unbind(be, all[r]);
         }
     }
-    for (uint32_t i = 0; i < w->n_copy; i++) bitnet_free(a, w->copy[i].data, w->copy[i].size);
+    for (uint32_t i = 0; i < w->n_copy; i++)
+        bitnet_free(a, w->copy[i].data, w->copy[i].size);
     bitnet_free(a, w->copy, w->copy_cap * sizeof *w->copy);
     bitnet_free(a, w->layer, (size_t)hp->n_layer * sizeof *w->layer);
 }

@@ -1,5 +1,5 @@
-/* sampler.c: bitnet/sampler.h. Candidates are taken from a binary heap, largest first, only as many as
- * the filters keep; the order (logit descending, id ascending) is total, so every target agrees.
+/* sampler.c: bitnet/sampler.h. Candidates are taken from a binary heap, largest first, only as many
+ * as the filters keep; the order (logit descending, id ascending) is total, so every target agrees.
  */
 #include "bitnet/sampler.h"
 
@@ -10,17 +10,20 @@
 #include "base/rng.h"
 
 typedef struct candidate {
-    float   logit;
+    float logit;
     int32_t id;
 } candidate;
 
 bitnet_sampler_desc bitnet_sampler_default(void) {
-    return (bitnet_sampler_desc){.temp = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .seed = 0};
+    return (bitnet_sampler_desc){
+        .temp = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .seed = 0};
 }
 
-static bitnet_status check_range(const char *name, double v, double min, double max, bitnet_error *err) {
+static bitnet_status check_range(const char *name, double v, double min, double max,
+                                 bitnet_error *err) {
     if (v >= min && v <= max) return BITNET_OK; /* false for NaN */
-    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range", "%s is %g; allowed are %g to %g", name, v, min, max);
+    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range", "%s is %g; allowed are %g to %g", name,
+                       v, min, max);
 }
 
 bitnet_status bitnet_sampler_check(const bitnet_sampler_desc *d, bitnet_error *err) {
@@ -36,7 +39,9 @@ void bitnet_sampler_init(bitnet_sampler *s, const bitnet_sampler_desc *desc) {
     s->rng = rng_seed(desc->seed);
 }
 
-size_t bitnet_sampler_scratch_size(int32_t n_vocab) { return (size_t)n_vocab * sizeof(candidate); }
+size_t bitnet_sampler_scratch_size(int32_t n_vocab) {
+    return (size_t)n_vocab * sizeof(candidate);
+}
 
 static bool comes_before(candidate a, candidate b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
@@ -67,34 +72,44 @@ static candidate pop(candidate *c, int32_t n) {
 }
 
 /* e^x for x <= 0, 0 where it no longer matters */
-static double weight_of(double x) { return x < -700.0 ? 0.0 : fmath_exp(x); }
+static double weight_of(double x) {
+    return x < -700.0 ? 0.0 : fmath_exp(x);
+}
 
-bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t n_vocab, void *scratch) {
+bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t n_vocab,
+                                 void *scratch) {
     candidate *c = scratch;
-    candidate  best = {logits[0], 0};
+    candidate best = {logits[0], 0};
     for (int32_t i = 0; i < n_vocab; i++) {
         if (!isfinite(logits[i])) return BITNET_E_BACKEND;
         if (logits[i] > best.logit) best = (candidate){logits[i], i};
     }
     if (s->desc.temp <= 0.0f) return best.id;
 
-    for (int32_t i = 0; i < n_vocab; i++) c[i] = (candidate){logits[i], i};
-    for (int32_t i = n_vocab / 2 - 1; i >= 0; i--) sift_down(c, n_vocab, i);
+    for (int32_t i = 0; i < n_vocab; i++)
+        c[i] = (candidate){logits[i], i};
+    for (int32_t i = n_vocab / 2 - 1; i >= 0; i--)
+        sift_down(c, n_vocab, i);
 
     /* top-k, then the normaliser of what is left at temperature 1. The survivors end up sorted in
-     * c[n_vocab - 1], c[n_vocab - 2], ...; without top-k they are popped only as top-p asks for them. */
+     * c[n_vocab - 1], c[n_vocab - 2], ...; without top-k they are popped only as top-p asks for
+     * them. */
     int32_t k = s->desc.top_k > 0 && s->desc.top_k < n_vocab ? s->desc.top_k : n_vocab;
     int32_t n_popped = 0;
-    double  total = 0.0, max = (double)best.logit;
+    double total = 0.0, max = (double)best.logit;
     if (k < n_vocab) {
-        for (; n_popped < k; n_popped++) total += weight_of((double)pop(c, n_vocab - n_popped).logit - max);
+        for (; n_popped < k; n_popped++)
+            total += weight_of((double)pop(c, n_vocab - n_popped).logit - max);
     } else if (s->desc.top_p > 0.0f && s->desc.top_p < 1.0f) {
-        for (int32_t i = 0; i < n_vocab; i++) total += weight_of((double)logits[i] - max);
+        for (int32_t i = 0; i < n_vocab; i++)
+            total += weight_of((double)logits[i] - max);
     }
 
-    double  enough = s->desc.top_p > 0.0f && s->desc.top_p < 1.0f ? (double)s->desc.top_p * total : (double)INFINITY;
-    double  least = s->desc.min_p > 0.0f ? max + fmath_log((double)s->desc.min_p) : -(double)INFINITY;
-    double  seen = 0.0, mass = 0.0;
+    double enough = s->desc.top_p > 0.0f && s->desc.top_p < 1.0f ? (double)s->desc.top_p * total
+                                                                 : (double)INFINITY;
+    double least =
+        s->desc.min_p > 0.0f ? max + fmath_log((double)s->desc.min_p) : -(double)INFINITY;
+    double seen = 0.0, mass = 0.0;
     int32_t n_keep = 0;
     while (n_keep < k && seen < enough) {
         candidate next = n_keep < n_popped ? c[n_vocab - 1 - n_keep] : pop(c, n_vocab - n_keep);

@@ -1,7 +1,8 @@
 /* histogram.h: log-linear buckets of fixed size, mergeable, for values over nine decades.
  *
  * Sixteen linear buckets in each power of two from 2^-30 (1 ns as seconds) to 2^34: a percentile is
- * the middle of its bucket, within 1/32 of the true value. Values outside fall into the end buckets.
+ * the middle of its bucket, within 1/32 of the true value. Values outside fall into the end
+ * buckets.
  */
 #ifndef BITNET_HISTOGRAM_H
 #define BITNET_HISTOGRAM_H
@@ -18,7 +19,7 @@ typedef struct bitnet_histogram {
     uint32_t count[HISTOGRAM_BUCKETS];
 } bitnet_histogram;
 
-void   bitnet_histogram_add(bitnet_histogram *h, double value);
+void bitnet_histogram_add(bitnet_histogram *h, double value);
 /* q in [0, 1]; the histogram must not be empty. */
 double bitnet_histogram_quantile(const bitnet_histogram *h, double q);
 

@@ -1,7 +1,7 @@
 /* report.c: windows -> bitnet-tracker.v1 text -> transport. docs/protocol.md is the contract.
  *
- * The writer works in one fixed buffer and never allocates: a message that does not fit is a bug the
- * unit test catches, since every field has a largest size.
+ * The writer works in one fixed buffer and never allocates: a message that does not fit is a bug
+ * the unit test catches, since every field has a largest size.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -17,9 +17,9 @@
 #define QUIET_NS    2000000000u /* a window is due after this long even when it holds nothing */
 
 typedef struct writer {
-    char  *buf;
+    char *buf;
     size_t len, cap; /* len stays below cap; is_cut tells of loss */
-    bool   is_cut;
+    bool is_cut;
 } writer;
 
 static void put(writer *w, const char *fmt, ...) BITNET_PRINTF(2, 3);
@@ -57,13 +57,13 @@ static void put_number(writer *w, const char *key, double v) {
 typedef struct report {
     bitnet_transport transport;
     bitnet_allocator allocator;
-    char             name[64], backend[16], tier[16], model[80];
-    int32_t          n_threads;
-    uint64_t         instance;
-    uint32_t         n_hello; /* connections greeted */
-    uint64_t         seq, last_ns;
-    uint64_t         carried_dropped; /* records in windows that the transport refused */
-    char             buf[MESSAGE_CAP];
+    char name[64], backend[16], tier[16], model[80];
+    int32_t n_threads;
+    uint64_t instance;
+    uint32_t n_hello; /* connections greeted */
+    uint64_t seq, last_ns;
+    uint64_t carried_dropped; /* records in windows that the transport refused */
+    char buf[MESSAGE_CAP];
 } report;
 
 static bitnet_status send_message(report *r, const writer *w) {
@@ -72,7 +72,7 @@ static bitnet_status send_message(report *r, const writer *w) {
 
 static bitnet_status send_hello(report *r) {
     static const char *const kinds[] = {"hist", "gauge", "counter"};
-    writer                   w = {.buf = r->buf, .cap = sizeof r->buf};
+    writer w = {.buf = r->buf, .cap = sizeof r->buf};
     put(&w, "{\"type\":\"hello\",\"proto\":1,\"role\":\"producer\",\"name\":");
     put_string(&w, r->name);
     put(&w, ",\"instance\":\"%016" PRIx64 "\",\"backend\":", r->instance);
@@ -96,7 +96,8 @@ static bitnet_status send_hello(report *r) {
     return send_message(r, &w);
 }
 
-static void put_metric(writer *w, const bitnet_metric_info *info, const bitnet_window_metric *m, bool is_first) {
+static void put_metric(writer *w, const bitnet_metric_info *info, const bitnet_window_metric *m,
+                       bool is_first) {
     put(w, "%s\"%s\":{\"n\":%" PRIu64, is_first ? "" : ",", info->wire, m->n);
     put_number(w, "sum", m->sum);
     put_number(w, "min", m->min);
@@ -111,12 +112,13 @@ static void put_metric(writer *w, const bitnet_metric_info *info, const bitnet_w
 
 static uint64_t count_records(const bitnet_window *win) {
     uint64_t n = 0;
-    for (int i = 0; i < BITNET_METRIC_COUNT; i++) n += win->metric[i].n;
+    for (int i = 0; i < BITNET_METRIC_COUNT; i++)
+        n += win->metric[i].n;
     return n;
 }
 
 static bitnet_status report_write(void *ctx, const bitnet_window *win) {
-    report  *r = ctx;
+    report *r = ctx;
     uint32_t n_opened = r->transport.n_opened(r->transport.ctx);
     if (n_opened != r->n_hello) {
         if (send_hello(r) != BITNET_OK) {
@@ -128,8 +130,11 @@ static bitnet_status report_write(void *ctx, const bitnet_window *win) {
     uint64_t n = count_records(win);
     if (n == 0 && win->t1_ns - r->last_ns < QUIET_NS) return BITNET_OK;
     writer w = {.buf = r->buf, .cap = sizeof r->buf};
-    put(&w, "{\"type\":\"window\",\"seq\":%" PRIu64 ",\"t_ms\":%" PRIu64 ",\"span_ms\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"m\":{",
-        r->seq + 1, bitnet_os_wall_ms(), (win->t1_ns - win->t0_ns) / 1000000u, win->n_dropped + r->carried_dropped);
+    put(&w,
+        "{\"type\":\"window\",\"seq\":%" PRIu64 ",\"t_ms\":%" PRIu64 ",\"span_ms\":%" PRIu64
+        ",\"dropped\":%" PRIu64 ",\"m\":{",
+        r->seq + 1, bitnet_os_wall_ms(), (win->t1_ns - win->t0_ns) / 1000000u,
+        win->n_dropped + r->carried_dropped);
     bool is_first = true;
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         if (win->metric[i].n == 0) continue;
@@ -159,12 +164,14 @@ static void report_close(void *ctx) {
 static void copy_text(char *dst, size_t cap, const char *src) {
     size_t n = src ? strlen(src) : 0;
     if (n >= cap)
-        for (n = cap - 1; n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80;) n--;
+        for (n = cap - 1; n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80;)
+            n--;
     if (n > 0) memcpy(dst, src, n);
     dst[n] = 0;
 }
 
-bitnet_status bitnet_report_open(bitnet_sink *out, bitnet_transport transport, const bitnet_report_desc *desc) {
+bitnet_status bitnet_report_open(bitnet_sink *out, bitnet_transport transport,
+                                 const bitnet_report_desc *desc) {
     report *r = bitnet_alloc(&desc->allocator, sizeof *r);
     if (!r) return BITNET_E_NOMEM;
     r->transport = transport;

@@ -1,7 +1,8 @@
 /* ring.h: fixed-size records from one writer to one reader, without a lock.
  *
- * head counts records written, tail records read; both only grow, so head - tail is the fill. The writer
- * owns head and n_dropped, the reader owns tail. The two sides sit on cache lines of their own.
+ * head counts records written, tail records read; both only grow, so head - tail is the fill. The
+ * writer owns head and n_dropped, the reader owns tail. The two sides sit on cache lines of their
+ * own.
  */
 #ifndef BITNET_RING_H
 #define BITNET_RING_H

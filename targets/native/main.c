@@ -18,9 +18,12 @@ static const struct verb {
 #define N_VERBS (sizeof verbs / sizeof *verbs)
 
 static void print_help(FILE *out) {
-    fprintf(out, "bitnet %s - run 1.58-bit (ternary) language models\n\nusage: bitnet <verb> [options]\n\n",
-            BITNET_VERSION);
-    for (size_t i = 0; i < N_VERBS; i++) fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    fprintf(
+        out,
+        "bitnet %s - run 1.58-bit (ternary) language models\n\nusage: bitnet <verb> [options]\n\n",
+        BITNET_VERSION);
+    for (size_t i = 0; i < N_VERBS; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
     fprintf(out, "\n  bitnet run -p \"Once upon a time\"     with the embedded model\n"
                  "  bitnet <verb> --help                 the options of a verb\n"
                  "  bitnet --version                     version, compiler, SIMD tiers\n");
@@ -29,7 +32,8 @@ static void print_help(FILE *out) {
 static void print_version(void) {
     uint32_t flags = bitnet_cpu_flags();
     printf("bitnet %s\ncompiler  %s\ntiers     c%s%s\n", BITNET_VERSION, __VERSION__,
-           flags & BITNET_CPU_AVX2 ? " avx2" : "", flags & BITNET_CPU_AVX512VNNI ? " avx512vnni" : "");
+           flags & BITNET_CPU_AVX2 ? " avx2" : "",
+           flags & BITNET_CPU_AVX512VNNI ? " avx512vnni" : "");
 }
 
 int main(int argc, char **argv) {
@@ -48,6 +52,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < N_VERBS; i++)
         if (!strcmp(argv[1], verbs[i].name)) return verbs[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "bitnet: error: there is no verb \"%s\"; see bitnet --help [usage.verb]\n", argv[1]);
+    fprintf(stderr, "bitnet: error: there is no verb \"%s\"; see bitnet --help [usage.verb]\n",
+            argv[1]);
     return EX_USAGE;
 }

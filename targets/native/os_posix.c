@@ -19,8 +19,12 @@ static uint64_t clock_ns(clockid_t id) {
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t bitnet_os_now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-uint64_t bitnet_os_wall_ms(void) { return clock_ns(CLOCK_REALTIME) / 1000000u; }
+uint64_t bitnet_os_now_ns(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+uint64_t bitnet_os_wall_ms(void) {
+    return clock_ns(CLOCK_REALTIME) / 1000000u;
+}
 
 /* A container's CPU share (cgroup v2, then v1), rounded up; 0 = no limit. Threads beyond it only
  * take turns. */
@@ -54,7 +58,7 @@ int32_t bitnet_os_n_cpu(void) {
 
 uint64_t bitnet_os_rss(void) {
     unsigned long total = 0, resident = 0;
-    FILE         *f = fopen("/proc/self/statm", "re");
+    FILE *f = fopen("/proc/self/statm", "re");
     if (!f) return 0;
     if (fscanf(f, "%lu %lu", &total, &resident) != 2) resident = 0;
     fclose(f);
@@ -86,7 +90,9 @@ bitnet_status bitnet_os_thread_start(bitnet_os_thread *t, void (*fn)(void *arg),
     return BITNET_OK;
 }
 
-void bitnet_os_thread_join(bitnet_os_thread *t) { pthread_join((pthread_t)t->handle, NULL); }
+void bitnet_os_thread_join(bitnet_os_thread *t) {
+    pthread_join((pthread_t)t->handle, NULL);
+}
 
 void bitnet_os_pause(void) {
 #if defined(__x86_64__)
@@ -96,23 +102,39 @@ void bitnet_os_pause(void) {
 #endif
 }
 
-static pthread_mutex_t *mutex_of(bitnet_os_mutex *m) { return (pthread_mutex_t *)(void *)m->opaque; }
-static pthread_cond_t  *cond_of(bitnet_os_cond *c) { return (pthread_cond_t *)(void *)c->opaque; }
+static pthread_mutex_t *mutex_of(bitnet_os_mutex *m) {
+    return (pthread_mutex_t *)(void *)m->opaque;
+}
+static pthread_cond_t *cond_of(bitnet_os_cond *c) {
+    return (pthread_cond_t *)(void *)c->opaque;
+}
 
-void bitnet_os_yield(void) { sched_yield(); }
+void bitnet_os_yield(void) {
+    sched_yield();
+}
 
 bitnet_status bitnet_os_mutex_init(bitnet_os_mutex *m) {
     return pthread_mutex_init(mutex_of(m), NULL) == 0 ? BITNET_OK : BITNET_E_NOMEM;
 }
-void bitnet_os_mutex_destroy(bitnet_os_mutex *m) { pthread_mutex_destroy(mutex_of(m)); }
-void bitnet_os_mutex_lock(bitnet_os_mutex *m) { pthread_mutex_lock(mutex_of(m)); }
-void bitnet_os_mutex_unlock(bitnet_os_mutex *m) { pthread_mutex_unlock(mutex_of(m)); }
+void bitnet_os_mutex_destroy(bitnet_os_mutex *m) {
+    pthread_mutex_destroy(mutex_of(m));
+}
+void bitnet_os_mutex_lock(bitnet_os_mutex *m) {
+    pthread_mutex_lock(mutex_of(m));
+}
+void bitnet_os_mutex_unlock(bitnet_os_mutex *m) {
+    pthread_mutex_unlock(mutex_of(m));
+}
 
 bitnet_status bitnet_os_cond_init(bitnet_os_cond *c) {
     return pthread_cond_init(cond_of(c), NULL) == 0 ? BITNET_OK : BITNET_E_NOMEM;
 }
-void bitnet_os_cond_destroy(bitnet_os_cond *c) { pthread_cond_destroy(cond_of(c)); }
+void bitnet_os_cond_destroy(bitnet_os_cond *c) {
+    pthread_cond_destroy(cond_of(c));
+}
 void bitnet_os_cond_wait(bitnet_os_cond *c, bitnet_os_mutex *m) {
     pthread_cond_wait(cond_of(c), mutex_of(m));
 }
-void bitnet_os_cond_broadcast(bitnet_os_cond *c) { pthread_cond_broadcast(cond_of(c)); }
+void bitnet_os_cond_broadcast(bitnet_os_cond *c) {
+    pthread_cond_broadcast(cond_of(c));
+}

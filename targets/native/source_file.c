@@ -26,10 +26,11 @@ static const void *memory_map(void *ctx, uint64_t off, size_t n) {
 
 static bitnet_status fail_open(const char *path, bitnet_error *err) {
     bitnet_escaped e;
-    const char    *p = bitnet_escape(&e, path, strlen(path));
+    const char *p = bitnet_escape(&e, path, strlen(path));
     if (errno == ENOENT || errno == ENOTDIR)
         return bitnet_fail(err, BITNET_E_NOENT, "file.open", "%s: there is no such file", p);
-    if (errno == EACCES) return bitnet_fail(err, BITNET_E_IO, "file.permission", "%s: no permission to read it", p);
+    if (errno == EACCES)
+        return bitnet_fail(err, BITNET_E_IO, "file.permission", "%s: no permission to read it", p);
     return bitnet_fail(err, BITNET_E_IO, "file.open", "%s: %s", p, strerror(errno));
 }
 
@@ -48,7 +49,8 @@ bitnet_status source_file_open(source_file *f, const char *path, bitnet_error *e
     if (fstat(fd, &st) < 0) {
         status = fail_open(path, err);
     } else if (!S_ISREG(st.st_mode)) {
-        status = bitnet_fail(err, BITNET_E_NOENT, "file.kind", "%s: it is not a regular file", bitnet_escape(&e, path, strlen(path)));
+        status = bitnet_fail(err, BITNET_E_NOENT, "file.kind", "%s: it is not a regular file",
+                             bitnet_escape(&e, path, strlen(path)));
     } else if (st.st_size > 0) { /* an empty file maps to nothing and is refused by the reader */
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) {

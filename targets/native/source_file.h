@@ -8,12 +8,12 @@
 
 typedef struct source_file {
     bitnet_source source; /* give &source to bitnet_model_load */
-    const void   *data;
-    bool          is_mapped;
+    const void *data;
+    bool is_mapped;
 } source_file;
 
 /* path NULL = the embedded model. E_NOENT, E_IO (ids file.open, file.permission, file.kind). */
 bitnet_status source_file_open(source_file *f, const char *path, bitnet_error *err);
-void          source_file_close(source_file *f); /* after the model is freed; {0} is fine */
+void source_file_close(source_file *f); /* after the model is freed; {0} is fine */
 
 #endif

@@ -20,11 +20,11 @@
 
 struct track {
     bitnet_tracker *tracker;
-    bitnet_ring    *engine, *monitor;
-    pthread_t       thread;
+    bitnet_ring *engine, *monitor;
+    pthread_t thread;
     pthread_mutex_t lock; /* guards is_stopping, for the condition */
-    pthread_cond_t  stop;
-    bool            is_stopping;
+    pthread_cond_t stop;
+    bool is_stopping;
 };
 
 static struct timespec after_ms(long ms) {
@@ -46,7 +46,8 @@ static void *pump_main(void *arg) {
         bitnet_tracker_pump(t->tracker, now);
         struct timespec due = after_ms(PUMP_MS);
         pthread_mutex_lock(&t->lock);
-        while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {}
+        while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {
+        }
     }
     pthread_mutex_unlock(&t->lock);
     return NULL;
@@ -65,14 +66,19 @@ static bitnet_status start_pump(track *t) {
     return BITNET_E_NOMEM;
 }
 
-bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model, bitnet_error *err) {
-    bitnet_model_info  info = bitnet_model_get_info(model);
-    bitnet_report_desc rd = {.name = name, .backend = info.backend, .tier = info.tier, .model = info.name,
+bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model,
+                         bitnet_error *err) {
+    bitnet_model_info info = bitnet_model_get_info(model);
+    bitnet_report_desc rd = {.name = name,
+                             .backend = info.backend,
+                             .tier = info.tier,
+                             .model = info.name,
                              .n_threads = info.n_threads};
-    bitnet_transport   transport;
-    bitnet_sink        sink;
+    bitnet_transport transport;
+    bitnet_sink sink;
     *out = NULL;
-    if (getrandom(&rd.instance, sizeof rd.instance, 0) != sizeof rd.instance) rd.instance = bitnet_os_now_ns();
+    if (getrandom(&rd.instance, sizeof rd.instance, 0) != sizeof rd.instance)
+        rd.instance = bitnet_os_now_ns();
     bitnet_status st = bitnet_transport_lws_open(&transport, url, err);
     if (st < 0) return st;
     st = bitnet_report_open(&sink, transport, &rd);
@@ -92,13 +98,16 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
     if (!t->engine || !t->monitor || start_pump(t) < 0) {
         bitnet_tracker_free(t->tracker);
         free(t);
-        return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory or thread for the tracker");
+        return bitnet_fail(err, BITNET_E_NOMEM, "track.memory",
+                           "no memory or thread for the tracker");
     }
     *out = t;
     return BITNET_OK;
 }
 
-bitnet_ring *track_ring(track *t) { return t ? t->engine : NULL; }
+bitnet_ring *track_ring(track *t) {
+    return t ? t->engine : NULL;
+}
 
 void track_close(track *t) {
     if (!t) return;

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask, const bitnet_allocator *allocator) {
+void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask,
+                     const bitnet_allocator *allocator) {
     bitnet_error err = {0};
     if (source_file_open(&t->file, NULL, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
-    bitnet_model_desc desc = {.source = &t->file.source, .n_threads = n_threads, .cpu_mask = cpu_mask};
+    bitnet_model_desc desc = {
+        .source = &t->file.source, .n_threads = n_threads, .cpu_mask = cpu_mask};
     if (allocator) desc.allocator = *allocator;
     if (bitnet_model_load(&t->model, &desc, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
 }
@@ -35,7 +37,7 @@ char *test_file_read(const char *path_in_tree, size_t *len) {
 }
 
 cJSON *test_golden(void) {
-    char  *text = test_file_read("tests/golden/bitnet-tales.json", NULL);
+    char *text = test_file_read("tests/golden/bitnet-tales.json", NULL);
     cJSON *json = cJSON_Parse(text);
     free(text);
     assert_non_null(json);
@@ -43,7 +45,7 @@ cJSON *test_golden(void) {
 }
 
 int32_t test_int_array(const cJSON *array, bitnet_token *out, int32_t cap) {
-    int32_t      n = 0;
+    int32_t n = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, array) {
         assert_true(n < cap);

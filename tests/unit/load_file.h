@@ -13,16 +13,17 @@
 #include "source_file.h"
 
 typedef struct test_model {
-    source_file   file;
+    source_file file;
     bitnet_model *model;
 } test_model;
 
 /* The shipped model; fails the test when it does not load. allocator may be NULL. */
-void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask, const bitnet_allocator *allocator);
+void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask,
+                     const bitnet_allocator *allocator);
 void test_model_close(test_model *t);
 
-char  *test_file_read(const char *path_in_tree, size_t *len); /* malloc'd, terminated */
-cJSON *test_golden(void);                                     /* tests/golden/bitnet-tales.json */
+char *test_file_read(const char *path_in_tree, size_t *len); /* malloc'd, terminated */
+cJSON *test_golden(void);                                    /* tests/golden/bitnet-tales.json */
 int32_t test_int_array(const cJSON *array, bitnet_token *out, int32_t cap);
 
 #endif

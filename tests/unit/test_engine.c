@@ -23,11 +23,11 @@ static int close_model(void **state) {
 
 typedef struct log {
     bitnet_event_kind kind[512];
-    bitnet_token      token[512];
-    char              text[4096];
-    int               n, n_tokens, stop_after;
-    bitnet_finish     finish;
-    bitnet_timings    timings;
+    bitnet_token token[512];
+    char text[4096];
+    int n, n_tokens, stop_after;
+    bitnet_finish finish;
+    bitnet_timings timings;
 } log_t;
 
 static int on_event(void *user, const bitnet_event *ev) {
@@ -43,12 +43,15 @@ static int on_event(void *user, const bitnet_event *ev) {
 
 static bitnet_engine *make_engine(int32_t n_ctx) {
     bitnet_engine *e;
-    bitnet_error   err = {0};
-    if (bitnet_engine_create(&e, &(bitnet_engine_desc){.model = model.model, .n_ctx = n_ctx}, &err) < 0) fail_msg("%s", err.text);
+    bitnet_error err = {0};
+    if (bitnet_engine_create(&e, &(bitnet_engine_desc){.model = model.model, .n_ctx = n_ctx},
+                             &err) < 0)
+        fail_msg("%s", err.text);
     return e;
 }
 
-static bitnet_status run(bitnet_engine *e, const char *prompt, int32_t max_tokens, log_t *l, bitnet_error *err) {
+static bitnet_status run(bitnet_engine *e, const char *prompt, int32_t max_tokens, log_t *l,
+                         bitnet_error *err) {
     bitnet_request req = {.prompt = prompt, .prompt_len = strlen(prompt), .max_tokens = max_tokens};
     return bitnet_engine_run(e, &req, on_event, l, err);
 }
@@ -56,11 +59,12 @@ static bitnet_status run(bitnet_engine *e, const char *prompt, int32_t max_token
 static void events_come_as_prompt_tokens_end(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    log_t          l = {0};
+    log_t l = {0};
     assert_int_equal(run(e, "Once upon a time", 8, &l, NULL), BITNET_OK);
     assert_int_equal(l.n, 10);
     assert_int_equal(l.kind[0], BITNET_EVENT_PROMPT);
-    for (int i = 1; i < 9; i++) assert_int_equal(l.kind[i], BITNET_EVENT_TOKEN);
+    for (int i = 1; i < 9; i++)
+        assert_int_equal(l.kind[i], BITNET_EVENT_TOKEN);
     assert_int_equal(l.kind[9], BITNET_EVENT_END);
     assert_int_equal(l.finish, BITNET_FINISH_LENGTH);
     assert_string_equal(l.text, " there was a king who had three sons");
@@ -74,7 +78,7 @@ static void events_come_as_prompt_tokens_end(void **state) {
 static void a_shared_prefix_is_not_computed_again_and_changes_nothing(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    log_t          first = {0}, again = {0}, other = {0};
+    log_t first = {0}, again = {0}, other = {0};
     run(e, "Once upon a time there was a little boy", 12, &first, NULL);
     run(e, "Once upon a time there was a little boy", 12, &again, NULL);
     assert_int_equal(again.timings.n_prompt_computed, 1);
@@ -82,7 +86,7 @@ static void a_shared_prefix_is_not_computed_again_and_changes_nothing(void **sta
     run(e, "Once upon a time there was a little girl", 12, &other, NULL);
     assert_int_equal(other.timings.n_prompt_computed, 1);
     bitnet_engine *fresh = make_engine(0);
-    log_t          want = {0};
+    log_t want = {0};
     run(fresh, "Once upon a time there was a little girl", 12, &want, NULL);
     assert_string_equal(other.text, want.text);
     bitnet_engine_free(fresh);
@@ -92,7 +96,7 @@ static void a_shared_prefix_is_not_computed_again_and_changes_nothing(void **sta
 static void the_callback_can_stop_it_and_the_engine_goes_on(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    log_t          l = {.stop_after = 3}, next = {0};
+    log_t l = {.stop_after = 3}, next = {0};
     assert_int_equal(run(e, "The fox", 100, &l, NULL), BITNET_E_CANCELLED);
     assert_int_equal(l.finish, BITNET_FINISH_CANCELLED);
     assert_int_equal(l.n_tokens, 3);
@@ -104,18 +108,19 @@ static void the_callback_can_stop_it_and_the_engine_goes_on(void **state) {
 static void a_full_window_ends_with_length(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(16);
-    log_t          l = {0};
+    log_t l = {0};
     assert_int_equal(run(e, "Once upon a time", -1, &l, NULL), BITNET_OK);
     assert_int_equal(l.finish, BITNET_FINISH_LENGTH);
-    assert_int_equal(l.timings.n_generated, 16 - 5 + 1); /* the last one needs no place of its own */
+    assert_int_equal(l.timings.n_generated,
+                     16 - 5 + 1); /* the last one needs no place of its own */
     bitnet_engine_free(e);
 }
 
 static void a_prompt_as_long_as_the_window_is_answered_and_one_longer_is_refused(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(5);
-    log_t          l = {0};
-    bitnet_error   err = {0};
+    log_t l = {0};
+    bitnet_error err = {0};
     assert_int_equal(run(e, "Once upon a time", -1, &l, &err), BITNET_OK);
     assert_int_equal(l.n_tokens, 1);
     assert_int_equal(run(e, "Once upon a time there", -1, &l, &err), BITNET_E_CTX_FULL);
@@ -127,11 +132,11 @@ static void a_prompt_as_long_as_the_window_is_answered_and_one_longer_is_refused
 
 static void bad_requests_are_refused_with_the_place(void **state) {
     (void)state;
-    bitnet_engine            *e = make_engine(0);
+    bitnet_engine *e = make_engine(0);
     static const bitnet_token over[] = {1, 4096}, below[] = {-1};
     static const struct {
         bitnet_request req;
-        const char    *id, *text;
+        const char *id, *text;
     } cases[] = {
         {{.prompt = "a\xff", .prompt_len = 2}, "request.utf8", "0xff at offset 1"},
         {{.prompt = NULL}, "request.empty", "no prompt"},
@@ -142,10 +147,11 @@ static void bad_requests_are_refused_with_the_place(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bitnet_error err = {0};
-        uint32_t     id;
+        uint32_t id;
         assert_true(bitnet_engine_submit(e, &cases[i].req, &id, &err) < 0);
         assert_string_equal(err.id, cases[i].id);
-        if (!strstr(err.text, cases[i].text)) fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].text);
+        if (!strstr(err.text, cases[i].text))
+            fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].text);
     }
     bitnet_engine_free(e);
 }
@@ -153,14 +159,15 @@ static void bad_requests_are_refused_with_the_place(void **state) {
 static void queued_requests_run_in_turn_and_a_cancelled_one_ends_at_once(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    uint32_t       id[3];
+    uint32_t id[3];
     bitnet_request req = {.prompt = "The old king", .prompt_len = 12, .max_tokens = 4};
-    for (int i = 0; i < 3; i++) assert_int_equal(bitnet_engine_submit(e, &req, &id[i], NULL), BITNET_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(bitnet_engine_submit(e, &req, &id[i], NULL), BITNET_OK);
     bitnet_engine_cancel(e, id[2]);
     bitnet_event ev;
-    uint32_t     ended[3];
-    int          n_ended = 0;
-    bool         was_cancelled = false;
+    uint32_t ended[3];
+    int n_ended = 0;
+    bool was_cancelled = false;
     while (n_ended < 3) {
         bitnet_engine_step(e);
         while (bitnet_engine_poll(e, &ev) == BITNET_OK) {
@@ -180,13 +187,14 @@ static void queued_requests_run_in_turn_and_a_cancelled_one_ends_at_once(void **
 static void a_reader_that_is_behind_stops_the_engine_and_loses_nothing(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    uint32_t       id;
+    uint32_t id;
     bitnet_request req = {.prompt = "The old king", .prompt_len = 12, .max_tokens = 150};
     assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
-    while (bitnet_engine_step(e) != BITNET_AGAIN) {}
+    while (bitnet_engine_step(e) != BITNET_AGAIN) {
+    }
     bitnet_event ev;
-    int          n_tokens = 0;
-    bool         is_ended = false;
+    int n_tokens = 0;
+    bool is_ended = false;
     while (!is_ended) {
         while (bitnet_engine_poll(e, &ev) == BITNET_OK) {
             n_tokens += ev.kind == BITNET_EVENT_TOKEN;
@@ -201,32 +209,35 @@ static void a_reader_that_is_behind_stops_the_engine_and_loses_nothing(void **st
 static void too_many_waiting_requests_are_turned_away(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    uint32_t       id;
+    uint32_t id;
     bitnet_request req = {.prompt = "x", .prompt_len = 1, .max_tokens = 1};
-    for (int i = 0; i < 64; i++) assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
     assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_AGAIN);
     bitnet_engine_free(e); /* with all of them still waiting */
 }
 
-/* ---- two threads ------------------------------------------------------------------------------ */
+/* ---- two threads ------------------------------------------------------------------------------
+ */
 
 static atomic_bool stop_stepping;
 static void *step_forever(void *engine) {
-    while (!stop_stepping) bitnet_engine_step(engine);
+    while (!stop_stepping)
+        bitnet_engine_step(engine);
     return NULL;
 }
 
 static void submit_poll_and_cancel_work_from_another_thread(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
-    pthread_t      thread;
+    pthread_t thread;
     stop_stepping = false;
     assert_int_equal(pthread_create(&thread, NULL, step_forever, e), 0);
     for (int round = 0; round < 6; round++) {
-        uint32_t       id;
+        uint32_t id;
         bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens = 30};
         assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
-        int          n_tokens = 0;
+        int n_tokens = 0;
         bitnet_event ev = {0};
         while (ev.kind != BITNET_EVENT_END) {
             if (bitnet_engine_poll(e, &ev) != BITNET_OK) continue;
@@ -234,8 +245,10 @@ static void submit_poll_and_cancel_work_from_another_thread(void **state) {
             if (ev.kind == BITNET_EVENT_TOKEN) assert_int_equal(strlen(ev.text), ev.text_len);
             if (round % 2 && n_tokens == 5) bitnet_engine_cancel(e, id);
         }
-        if (round % 2 == 0) assert_int_equal(n_tokens, 30);
-        else assert_int_equal(ev.finish == BITNET_FINISH_CANCELLED || n_tokens == 30, true);
+        if (round % 2 == 0)
+            assert_int_equal(n_tokens, 30);
+        else
+            assert_int_equal(ev.finish == BITNET_FINISH_CANCELLED || n_tokens == 30, true);
     }
     stop_stepping = true;
     pthread_join(thread, NULL);
@@ -244,7 +257,7 @@ static void submit_poll_and_cancel_work_from_another_thread(void **state) {
 
 static void *run_alone(void *text) {
     bitnet_engine *e = make_engine(64);
-    log_t         *l = calloc(1, sizeof *l);
+    log_t *l = calloc(1, sizeof *l);
     run(e, "Once upon a time", 20, l, NULL);
     strcpy(text, l->text);
     free(l);
@@ -255,23 +268,27 @@ static void *run_alone(void *text) {
 static void two_contexts_on_one_model_do_not_disturb_each_other(void **state) {
     (void)state;
     static char text[3][4096];
-    pthread_t   id[2];
+    pthread_t id[2];
     run_alone(text[2]);
-    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&id[i], NULL, run_alone, text[i]), 0);
-    for (int i = 0; i < 2; i++) pthread_join(id[i], NULL);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&id[i], NULL, run_alone, text[i]), 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(id[i], NULL);
     assert_string_equal(text[0], text[2]);
     assert_string_equal(text[1], text[2]);
     assert_true(strlen(text[2]) > 20);
 }
 
-/* ---- the timeline ------------------------------------------------------------------------------ */
+/* ---- the timeline ------------------------------------------------------------------------------
+ */
 
 static void rewinding_and_extending_gives_the_bits_of_a_fresh_context(void **state) {
     (void)state;
-    bitnet_ctx     *a, *b;
+    bitnet_ctx *a, *b;
     bitnet_ctx_desc cd = {.model = model.model, .n_ctx = 64};
-    size_t          bytes = (size_t)bitnet_model_get_info(model.model).n_vocab * sizeof(float);
-    bitnet_token    first[] = {4094, 3675, 662, 258, 542, 443, 309}, second[] = {4094, 3675, 662, 11, 12};
+    size_t bytes = (size_t)bitnet_model_get_info(model.model).n_vocab * sizeof(float);
+    bitnet_token first[] = {4094, 3675, 662, 258, 542, 443, 309},
+                 second[] = {4094, 3675, 662, 11, 12};
     assert_int_equal(bitnet_ctx_create(&a, &cd, NULL), BITNET_OK);
     assert_int_equal(bitnet_ctx_create(&b, &cd, NULL), BITNET_OK);
     assert_null(bitnet_ctx_logits(a));
@@ -281,20 +298,22 @@ static void rewinding_and_extending_gives_the_bits_of_a_fresh_context(void **sta
     assert_int_equal(bitnet_ctx_len(a), 5);
     assert_int_equal(bitnet_ctx_sync(b, second, 5), BITNET_OK);
     assert_memory_equal(bitnet_ctx_logits(a), bitnet_ctx_logits(b), bytes);
-    assert_int_equal(bitnet_ctx_sync(a, second, 4), BITNET_OK); /* a shorter one: the last is computed again */
+    assert_int_equal(bitnet_ctx_sync(a, second, 4),
+                     BITNET_OK); /* a shorter one: the last is computed again */
     assert_int_equal(bitnet_ctx_len(a), 4);
     assert_int_equal(bitnet_ctx_decode(a, 12), BITNET_OK);
     assert_memory_equal(bitnet_ctx_logits(a), bitnet_ctx_logits(b), bytes);
-    assert_true(bitnet_ctx_kv_used(a) > 0 && bitnet_ctx_kv_used(a) == bitnet_model_ctx_size(model.model, 5));
+    assert_true(bitnet_ctx_kv_used(a) > 0 &&
+                bitnet_ctx_kv_used(a) == bitnet_model_ctx_size(model.model, 5));
     bitnet_ctx_free(a);
     bitnet_ctx_free(b);
 }
 
 static void a_full_or_wrong_timeline_is_refused_and_left_alone(void **state) {
     (void)state;
-    bitnet_ctx     *c;
+    bitnet_ctx *c;
     bitnet_ctx_desc cd = {.model = model.model, .n_ctx = 3};
-    bitnet_token    four[] = {1, 2, 3, 4}, bad[] = {1, 5000};
+    bitnet_token four[] = {1, 2, 3, 4}, bad[] = {1, 5000};
     assert_int_equal(bitnet_ctx_create(&c, &cd, NULL), BITNET_OK);
     assert_int_equal(bitnet_ctx_sync(c, four, 3), BITNET_OK);
     assert_int_equal(bitnet_ctx_sync(c, four, 4), BITNET_E_CTX_FULL);

@@ -1,6 +1,7 @@
-/* test_golden.c: the shipped model against the numbers an independent float64 implementation recorded
- * (tests/golden): prompt ids, logits after the prompt, greedy tokens, perplexity, on every kernel
- * variant this CPU has. Then the variants against each other, where nothing may differ at all.
+/* test_golden.c: the shipped model against the numbers an independent float64 implementation
+ * recorded (tests/golden): prompt ids, logits after the prompt, greedy tokens, perplexity, on every
+ * kernel variant this CPU has. Then the variants against each other, where nothing may differ at
+ * all.
  */
 #include "load_file.h"
 
@@ -17,7 +18,7 @@
 
 static const struct variant {
     const char *name;
-    uint32_t    mask, needs;
+    uint32_t mask, needs;
 } variants[] = {
     {"c", BITNET_CPU_C_ONLY, 0},
     {"avx2", BITNET_CPU_AVX2, BITNET_CPU_AVX2},
@@ -33,7 +34,7 @@ static bool variant_is_here(const struct variant *v) {
 
 typedef struct tokens {
     bitnet_token id[64];
-    int32_t      n;
+    int32_t n;
 } tokens;
 
 static int keep_tokens(void *user, const bitnet_event *ev) {
@@ -50,22 +51,24 @@ static void greedy_tokens_equal_the_recorded_ones_on_every_variant(void **state)
         for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
             test_model t;
             test_model_open(&t, n_threads, variants[v].mask, NULL);
-            bitnet_engine     *e;
+            bitnet_engine *e;
             bitnet_engine_desc ed = {.model = t.model};
             assert_int_equal(bitnet_engine_create(&e, &ed, NULL), BITNET_OK);
             const cJSON *p;
             cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(golden, "prompts")) {
-                const char    *text = cJSON_GetObjectItemCaseSensitive(p, "text")->valuestring;
-                bitnet_token   want[64];
-                int32_t        n_want = test_int_array(cJSON_GetObjectItemCaseSensitive(p, "greedy40"), want, 64);
-                tokens         got = {0};
-                bitnet_request req = {.prompt = text, .prompt_len = strlen(text), .max_tokens = n_want};
+                const char *text = cJSON_GetObjectItemCaseSensitive(p, "text")->valuestring;
+                bitnet_token want[64];
+                int32_t n_want =
+                    test_int_array(cJSON_GetObjectItemCaseSensitive(p, "greedy40"), want, 64);
+                tokens got = {0};
+                bitnet_request req = {
+                    .prompt = text, .prompt_len = strlen(text), .max_tokens = n_want};
                 assert_int_equal(bitnet_engine_run(e, &req, keep_tokens, &got, NULL), BITNET_OK);
                 assert_int_equal(got.n, n_want);
                 for (int32_t i = 0; i < n_want; i++)
                     if (got.id[i] != want[i])
-                        fail_msg("variant %s, %d threads, \"%s\": token %d is %d, recorded %d", variants[v].name, n_threads,
-                                 text, i, got.id[i], want[i]);
+                        fail_msg("variant %s, %d threads, \"%s\": token %d is %d, recorded %d",
+                                 variants[v].name, n_threads, text, i, got.id[i], want[i]);
             }
             bitnet_engine_free(e);
             test_model_close(&t);
@@ -76,23 +79,23 @@ static void greedy_tokens_equal_the_recorded_ones_on_every_variant(void **state)
 
 static void the_ten_largest_logits_are_the_recorded_ones(void **state) {
     (void)state;
-    cJSON     *golden = test_golden();
+    cJSON *golden = test_golden();
     test_model t;
     test_model_open(&t, 1, 0, NULL);
-    bitnet_ctx     *ctx;
+    bitnet_ctx *ctx;
     bitnet_ctx_desc cd = {.model = t.model};
     assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
     const cJSON *p, *top;
-    double       worst = 0;
+    double worst = 0;
     cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(golden, "prompts")) {
         bitnet_token ids[64];
-        int32_t      n = test_int_array(cJSON_GetObjectItemCaseSensitive(p, "ids"), ids, 64);
+        int32_t n = test_int_array(cJSON_GetObjectItemCaseSensitive(p, "ids"), ids, 64);
         assert_int_equal(bitnet_ctx_sync(ctx, ids, n), BITNET_OK);
         const float *logits = bitnet_ctx_logits(ctx);
         cJSON_ArrayForEach(top, cJSON_GetObjectItemCaseSensitive(p, "top10")) {
             int32_t id = cJSON_GetObjectItemCaseSensitive(top, "id")->valueint;
-            double  want = cJSON_GetObjectItemCaseSensitive(top, "logit")->valuedouble;
-            double  diff = fabs((double)logits[id] - want);
+            double want = cJSON_GetObjectItemCaseSensitive(top, "logit")->valuedouble;
+            double diff = fabs((double)logits[id] - want);
             worst = diff > worst ? diff : worst;
             if (!(diff <= LOGIT_TOLERANCE))
                 fail_msg("logit of %d is %.5f, recorded %.5f", id, (double)logits[id], want);
@@ -106,25 +109,27 @@ static void the_ten_largest_logits_are_the_recorded_ones(void **state) {
 
 static double token_nll(const float *logits, int32_t n_vocab, bitnet_token next) {
     double max = -INFINITY, sum = 0;
-    for (int32_t i = 0; i < n_vocab; i++) max = fmax(max, (double)logits[i]);
-    for (int32_t i = 0; i < n_vocab; i++) sum += exp((double)logits[i] - max);
+    for (int32_t i = 0; i < n_vocab; i++)
+        max = fmax(max, (double)logits[i]);
+    for (int32_t i = 0; i < n_vocab; i++)
+        sum += exp((double)logits[i] - max);
     return max + log(sum) - (double)logits[next];
 }
 
 static void perplexity_of_the_validation_text_is_the_recorded_one(void **state) {
     (void)state;
-    cJSON        *golden = test_golden();
-    const cJSON  *want = cJSON_GetObjectItemCaseSensitive(golden, "validation");
-    size_t        len;
-    char         *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
-    test_model    t;
+    cJSON *golden = test_golden();
+    const cJSON *want = cJSON_GetObjectItemCaseSensitive(golden, "validation");
+    size_t len;
+    char *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
+    test_model t;
     test_model_open(&t, 0, 0, NULL);
     bitnet_model_info info = bitnet_model_get_info(t.model);
-    int32_t           n = bitnet_tokenize(t.model, text, len, 0, NULL, 0);
+    int32_t n = bitnet_tokenize(t.model, text, len, 0, NULL, 0);
     assert_int_equal(n, cJSON_GetObjectItemCaseSensitive(want, "tokens")->valueint);
     bitnet_token *ids = malloc((size_t)n * sizeof *ids);
     bitnet_tokenize(t.model, text, len, 0, ids, n);
-    bitnet_ctx     *ctx;
+    bitnet_ctx *ctx;
     bitnet_ctx_desc cd = {.model = t.model};
     assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
     /* chunks of 511 tokens, each behind one BOS, every text token predicted once */
@@ -136,8 +141,10 @@ static void perplexity_of_the_validation_text_is_the_recorded_one(void **state) 
             assert_int_equal(bitnet_ctx_decode(ctx, ids[i - 1]), BITNET_OK);
         nll += token_nll(bitnet_ctx_logits(ctx), info.n_vocab, ids[i]);
     }
-    double perplexity = exp(nll / n), recorded = cJSON_GetObjectItemCaseSensitive(want, "perplexity")->valuedouble;
-    print_message("perplexity %.5f, recorded %.5f (%+.4f %%)\n", perplexity, recorded, 100 * (perplexity / recorded - 1));
+    double perplexity = exp(nll / n),
+           recorded = cJSON_GetObjectItemCaseSensitive(want, "perplexity")->valuedouble;
+    print_message("perplexity %.5f, recorded %.5f (%+.4f %%)\n", perplexity, recorded,
+                  100 * (perplexity / recorded - 1));
     assert_true(fabs(perplexity / recorded - 1) <= PERPLEXITY_TOLERANCE);
     bitnet_ctx_free(ctx);
     free(ids);
@@ -150,11 +157,12 @@ static void perplexity_of_the_validation_text_is_the_recorded_one(void **state) 
 static uint64_t hash_of_run(uint32_t mask, int32_t n_threads, int32_t n_batch) {
     test_model t;
     test_model_open(&t, n_threads, mask, NULL);
-    size_t          len;
-    char           *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
-    bitnet_token    ids[4096];
-    int32_t         n = bitnet_tokenize(t.model, text, 1000, 0, ids, 4096), n_vocab = bitnet_model_get_info(t.model).n_vocab;
-    bitnet_ctx     *ctx;
+    size_t len;
+    char *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
+    bitnet_token ids[4096];
+    int32_t n = bitnet_tokenize(t.model, text, 1000, 0, ids, 4096),
+            n_vocab = bitnet_model_get_info(t.model).n_vocab;
+    bitnet_ctx *ctx;
     bitnet_ctx_desc cd = {.model = t.model, .n_batch = n_batch};
     assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
     assert_true(n > 100);
@@ -163,7 +171,8 @@ static uint64_t hash_of_run(uint32_t mask, int32_t n_threads, int32_t n_batch) {
     for (int32_t i = n - 20; i < n; i++) {
         assert_int_equal(bitnet_ctx_decode(ctx, ids[i]), BITNET_OK);
         const unsigned char *b = (const unsigned char *)bitnet_ctx_logits(ctx);
-        for (size_t k = 0; k < (size_t)n_vocab * sizeof(float); k++) hash = (hash ^ b[k]) * 1099511628211u;
+        for (size_t k = 0; k < (size_t)n_vocab * sizeof(float); k++)
+            hash = (hash ^ b[k]) * 1099511628211u;
     }
     bitnet_ctx_free(ctx);
     free(text);
@@ -180,8 +189,9 @@ static void logits_have_the_same_bits_on_every_variant_thread_count_and_batch_si
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             uint64_t got = hash_of_run(variants[v].mask, cases[i][0], cases[i][1]);
             if (got != want)
-                fail_msg("variant %s, %d threads, batch %d: hash %016llx, plain C %016llx", variants[v].name, cases[i][0],
-                         cases[i][1], (unsigned long long)got, (unsigned long long)want);
+                fail_msg("variant %s, %d threads, batch %d: hash %016llx, plain C %016llx",
+                         variants[v].name, cases[i][0], cases[i][1], (unsigned long long)got,
+                         (unsigned long long)want);
         }
     }
 }

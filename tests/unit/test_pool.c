@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
-/* test_pool.c: every index once, whatever the sizes; workers that slept wake up; TSan sees it all. */
+/* test_pool.c: every index once, whatever the sizes; workers that slept wake up; TSan sees it all.
+ */
 #include "load_file.h"
 
 #include <stdatomic.h>
@@ -15,8 +16,10 @@ static atomic_int hits[N_MAX];
 
 static void hit(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     int32_t grain = *(int32_t *)ctx;
-    if (begin % grain) fail_msg("thread %d begins at %d, not a multiple of %d", thread, begin, grain);
-    for (int32_t i = begin; i < end; i++) atomic_fetch_add(&hits[i], 1);
+    if (begin % grain)
+        fail_msg("thread %d begins at %d, not a multiple of %d", thread, begin, grain);
+    for (int32_t i = begin; i < end; i++)
+        atomic_fetch_add(&hits[i], 1);
 }
 
 static void each_index_is_visited_once(void **state) {
@@ -32,19 +35,21 @@ static void each_index_is_visited_once(void **state) {
                 bitnet_pool_run(p, hit, &grain, sizes[s], grain);
                 for (int32_t i = 0; i < N_MAX; i++)
                     if (hits[i] != (i < sizes[s]))
-                        fail_msg("%d threads, n %d, grain %d: index %d visited %d times", n_threads, sizes[s], grain, i, hits[i]);
+                        fail_msg("%d threads, n %d, grain %d: index %d visited %d times", n_threads,
+                                 sizes[s], grain, i, hits[i]);
             }
         bitnet_pool_free(p);
     }
 }
 
-/* Nobody leaves before three have come: a pool that leaves the work to fewer threads hangs here, and
- * the test's time limit says so. */
+/* Nobody leaves before three have come: a pool that leaves the work to fewer threads hangs here,
+ * and the test's time limit says so. */
 static void meet(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     (void)begin, (void)end;
     atomic_int *seen = ctx;
     atomic_fetch_or(seen, 1 << thread);
-    while (*seen != 7) bitnet_os_yield();
+    while (*seen != 7)
+        bitnet_os_yield();
 }
 
 static void all_threads_take_part(void **state) {
@@ -62,7 +67,7 @@ static void all_threads_take_part(void **state) {
 static void workers_wake_up_after_a_sleep(void **state) {
     (void)state;
     bitnet_pool *p;
-    int32_t      grain = 1;
+    int32_t grain = 1;
     assert_int_equal(bitnet_pool_create(&p, 3, NULL), BITNET_OK);
     memset(hits, 0, sizeof hits);
     for (int i = 0; i < 20; i++) {
@@ -70,7 +75,8 @@ static void workers_wake_up_after_a_sleep(void **state) {
         nanosleep(&nap, NULL); /* far past the spin: the workers sleep on the condition */
         bitnet_pool_run(p, hit, &grain, 50, grain);
     }
-    for (int32_t i = 0; i < 50; i++) assert_int_equal(hits[i], 20);
+    for (int32_t i = 0; i < 50; i++)
+        assert_int_equal(hits[i], 20);
     bitnet_pool_free(p);
 }
 

@@ -15,18 +15,21 @@ static const float logits[6] = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.0f};
 
 static void draw(const bitnet_sampler_desc *d, double share[6]) {
     bitnet_sampler s;
-    char           scratch[6 * 8];
-    int            count[6] = {0};
+    char scratch[6 * 8];
+    int count[6] = {0};
     assert_true(bitnet_sampler_scratch_size(6) <= sizeof scratch);
     bitnet_sampler_init(&s, d);
-    for (int i = 0; i < N_DRAWS; i++) count[bitnet_sampler_next(&s, logits, 6, scratch)]++;
-    for (int i = 0; i < 6; i++) share[i] = (double)count[i] / N_DRAWS;
+    for (int i = 0; i < N_DRAWS; i++)
+        count[bitnet_sampler_next(&s, logits, 6, scratch)]++;
+    for (int i = 0; i < 6; i++)
+        share[i] = (double)count[i] / N_DRAWS;
 }
 
 /* The shares a filter should leave: softmax of z/T over the kept ids. */
 static void expect(const double share[6], const int kept[6], double temp) {
     double sum = 0;
-    for (int i = 0; i < 6; i++) sum += kept[i] ? exp((double)logits[i] / temp) : 0;
+    for (int i = 0; i < 6; i++)
+        sum += kept[i] ? exp((double)logits[i] / temp) : 0;
     for (int i = 0; i < 6; i++) {
         double want = kept[i] ? exp((double)logits[i] / temp) / sum : 0;
         if (!kept[i] ? share[i] != 0.0 : fabs(share[i] - want) > SHARE_TOLERANCE)
@@ -36,7 +39,7 @@ static void expect(const double share[6], const int kept[6], double temp) {
 
 static void greedy_takes_the_largest_and_the_lowest_id_of_equals(void **state) {
     (void)state;
-    bitnet_sampler      s;
+    bitnet_sampler s;
     bitnet_sampler_desc d = {0};
     bitnet_sampler_init(&s, &d);
     assert_int_equal(bitnet_sampler_next(&s, logits, 6, NULL), 1);
@@ -82,7 +85,7 @@ static void min_p_drops_what_is_far_below_the_largest(void **state) {
 static void a_seed_fixes_the_sequence_and_another_seed_changes_it(void **state) {
     (void)state;
     bitnet_sampler a, b, c;
-    char           scratch[48];
+    char scratch[48];
     bitnet_sampler_init(&a, &(bitnet_sampler_desc){.temp = 1, .top_p = 1, .seed = 1});
     bitnet_sampler_init(&b, &(bitnet_sampler_desc){.temp = 1, .top_p = 1, .seed = 1});
     bitnet_sampler_init(&c, &(bitnet_sampler_desc){.temp = 1, .top_p = 1, .seed = 2});
@@ -97,7 +100,7 @@ static void a_seed_fixes_the_sequence_and_another_seed_changes_it(void **state) 
 
 static void a_logit_that_is_not_finite_is_an_error_and_no_token(void **state) {
     (void)state;
-    float          bad[3] = {1, NAN, 2};
+    float bad[3] = {1, NAN, 2};
     bitnet_sampler s;
     bitnet_sampler_init(&s, &(bitnet_sampler_desc){0});
     assert_int_equal(bitnet_sampler_next(&s, bad, 3, NULL), BITNET_E_BACKEND);
@@ -107,8 +110,12 @@ static void each_field_out_of_range_is_named(void **state) {
     (void)state;
     static const struct {
         bitnet_sampler_desc d;
-        const char         *name;
-    } cases[] = {{{.temp = NAN}, "temp"}, {{.temp = -1}, "temp"}, {{.top_k = -1}, "top_k"}, {{.top_p = 1.5f}, "top_p"}, {{.min_p = -0.1f}, "min_p"}};
+        const char *name;
+    } cases[] = {{{.temp = NAN}, "temp"},
+                 {{.temp = -1}, "temp"},
+                 {{.top_k = -1}, "top_k"},
+                 {{.top_p = 1.5f}, "top_p"},
+                 {{.min_p = -0.1f}, "min_p"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bitnet_error err = {0};
         assert_int_equal(bitnet_sampler_check(&cases[i].d, &err), BITNET_E_INVAL);
@@ -127,9 +134,11 @@ static void our_exp_log_sin_and_cos_agree_with_libm(void **state) {
     uint64_t rng = rng_seed(3);
     for (int i = 0; i < 100000; i++) {
         double u = (double)rng_float(&rng), x = (u - 0.5) * 1200, s, c;
-        if (!(fabs(fmath_exp(x) / exp(x) - 1) < FMATH_TOLERANCE)) fail_msg("exp(%.17g): %.17g, libm %.17g", x, fmath_exp(x), exp(x));
+        if (!(fabs(fmath_exp(x) / exp(x) - 1) < FMATH_TOLERANCE))
+            fail_msg("exp(%.17g): %.17g, libm %.17g", x, fmath_exp(x), exp(x));
         double p = exp(x);
-        if (!(fabs(fmath_log(p) - log(p)) <= FMATH_TOLERANCE * fmax(1, fabs(log(p))))) fail_msg("log(%.17g): %.17g, libm %.17g", p, fmath_log(p), log(p));
+        if (!(fabs(fmath_log(p) - log(p)) <= FMATH_TOLERANCE * fmax(1, fabs(log(p)))))
+            fail_msg("log(%.17g): %.17g, libm %.17g", p, fmath_log(p), log(p));
         double a = u * 131072;
         fmath_sincos(a, &s, &c);
         if (!(fabs(s - sin(a)) < FMATH_TOLERANCE && fabs(c - cos(a)) < FMATH_TOLERANCE))

@@ -7,7 +7,7 @@
 
 static void expect(const char *const *pieces, size_t n, const char *want_each) {
     bitnet_stream s = {0};
-    char          out[64], all[256] = "";
+    char out[64], all[256] = "";
     for (size_t i = 0; i < n; i++) {
         size_t len = bitnet_stream_push(&s, pieces[i], strlen(pieces[i]), out);
         assert_int_equal(len, strlen(out));
@@ -21,18 +21,28 @@ static void expect(const char *const *pieces, size_t n, const char *want_each) {
 
 static void a_character_split_over_tokens_is_held_back(void **state) {
     (void)state;
-    const char *euro[] = {"a\xe2", "\x82", "\xac" "b"};
-    expect(euro, 3, "a||\xe2\x82\xac" "b|");
+    const char *euro[] = {"a\xe2", "\x82",
+                          "\xac"
+                          "b"};
+    expect(euro, 3,
+           "a||\xe2\x82\xac"
+           "b|");
     const char *emoji[] = {"\xf0", "\x9f", "\x98", "\x81"};
     expect(emoji, 4, "|||\xf0\x9f\x98\x81|");
 }
 
 static void a_byte_that_cannot_continue_becomes_a_replacement_character(void **state) {
     (void)state;
-    const char *lone[] = {"\xff" "a", "\x80"};
-    expect(lone, 2, "\xef\xbf\xbd" "a|\xef\xbf\xbd|");
+    const char *lone[] = {"\xff"
+                          "a",
+                          "\x80"};
+    expect(lone, 2,
+           "\xef\xbf\xbd"
+           "a|\xef\xbf\xbd|");
     const char *broken[] = {"\xe2\x82", "z"};
-    expect(broken, 2, "|\xef\xbf\xbd\xef\xbf\xbd" "z|");
+    expect(broken, 2,
+           "|\xef\xbf\xbd\xef\xbf\xbd"
+           "z|");
     const char *overlong[] = {"\xc0\xaf"};
     expect(overlong, 1, "\xef\xbf\xbd\xef\xbf\xbd|");
 }

@@ -11,7 +11,7 @@
 #include "tracker/histogram.h"
 
 static bitnet_window last;
-static int           n_windows, n_closed;
+static int n_windows, n_closed;
 
 static bitnet_status keep_window(void *ctx, const bitnet_window *w) {
     (void)ctx;
@@ -26,8 +26,10 @@ static void count_close(void *ctx) {
 
 static bitnet_tracker *make_tracker(uint32_t ring_cap, bitnet_ring **ring) {
     bitnet_tracker *t;
-    assert_int_equal(bitnet_tracker_create(&t, &(bitnet_tracker_desc){.ring_cap = ring_cap}), BITNET_OK);
-    assert_int_equal(bitnet_tracker_add_sink(t, (bitnet_sink){keep_window, count_close, NULL}), BITNET_OK);
+    assert_int_equal(bitnet_tracker_create(&t, &(bitnet_tracker_desc){.ring_cap = ring_cap}),
+                     BITNET_OK);
+    assert_int_equal(bitnet_tracker_add_sink(t, (bitnet_sink){keep_window, count_close, NULL}),
+                     BITNET_OK);
     *ring = bitnet_tracker_ring(t);
     assert_non_null(*ring);
     n_windows = n_closed = 0;
@@ -36,16 +38,18 @@ static bitnet_tracker *make_tracker(uint32_t ring_cap, bitnet_ring **ring) {
 
 static void a_window_holds_count_sum_extremes_and_last(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_tracker(0, &r);
     static const double values[] = {0.004, 0.001, 0.010, 0.002};
-    for (size_t i = 0; i < 4; i++) bitnet_ring_push(r, i, BITNET_METRIC_TPOT, values[i], 1, 0);
+    for (size_t i = 0; i < 4; i++)
+        bitnet_ring_push(r, i, BITNET_METRIC_TPOT, values[i], 1, 0);
     bitnet_tracker_pump(t, 1000);
     const bitnet_window_metric *m = &last.metric[BITNET_METRIC_TPOT];
     assert_int_equal(m->n, 4);
     assert_true(fabs(m->sum - 0.017) < 1e-12);
     assert_true(m->min == 0.001 && m->max == 0.010 && m->last == 0.002);
-    assert_true(fabs(m->p50 / 0.002 - 1) <= 1.0 / 32 && m->p95 <= 0.010 && m->p95 >= 0.010 * (1 - 1.0 / 32));
+    assert_true(fabs(m->p50 / 0.002 - 1) <= 1.0 / 32 && m->p95 <= 0.010 &&
+                m->p95 >= 0.010 * (1 - 1.0 / 32));
     assert_int_equal(last.metric[BITNET_METRIC_TTFT].n, 0);
     bitnet_tracker_pump(t, 2000);
     assert_int_equal(last.metric[BITNET_METRIC_TPOT].n, 0); /* nothing is counted twice */
@@ -57,9 +61,10 @@ static void a_window_holds_count_sum_extremes_and_last(void **state) {
 
 static void a_full_ring_drops_the_new_record_and_counts_it(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_tracker(16, &r);
-    for (int i = 0; i < 20; i++) bitnet_ring_push(r, 0, BITNET_METRIC_TOKENS_OUT, i, 0, 0);
+    for (int i = 0; i < 20; i++)
+        bitnet_ring_push(r, 0, BITNET_METRIC_TOKENS_OUT, i, 0, 0);
     bitnet_tracker_pump(t, 1);
     assert_int_equal(last.metric[BITNET_METRIC_TOKENS_OUT].n, 16);
     assert_true(last.metric[BITNET_METRIC_TOKENS_OUT].last == 15);
@@ -70,11 +75,12 @@ static void a_full_ring_drops_the_new_record_and_counts_it(void **state) {
 
 #define N_PUSHED 200000
 static void *push_many(void *ring) {
-    for (int i = 1; i <= N_PUSHED; i++) bitnet_ring_push(ring, (uint64_t)i, BITNET_METRIC_TOKENS_OUT, i, 0, 0);
+    for (int i = 1; i <= N_PUSHED; i++)
+        bitnet_ring_push(ring, (uint64_t)i, BITNET_METRIC_TOKENS_OUT, i, 0, 0);
     return NULL;
 }
 
-static double   total_seen;
+static double total_seen;
 static uint64_t n_seen;
 static bitnet_status add_up(void *ctx, const bitnet_window *w) {
     (void)ctx;
@@ -86,13 +92,14 @@ static bitnet_status add_up(void *ctx, const bitnet_window *w) {
 
 static void records_cross_threads_once_each(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_tracker(1024, &r);
     bitnet_tracker_add_sink(t, (bitnet_sink){add_up, NULL, NULL});
     total_seen = 0, n_seen = 0;
     pthread_t id;
     assert_int_equal(pthread_create(&id, NULL, push_many, r), 0);
-    for (int i = 0; i < 200; i++) bitnet_tracker_pump(t, (uint64_t)i);
+    for (int i = 0; i < 200; i++)
+        bitnet_tracker_pump(t, (uint64_t)i);
     pthread_join(id, NULL);
     bitnet_tracker_pump(t, 1000);
     assert_int_equal(n_seen + last.n_dropped, N_PUSHED);
@@ -104,23 +111,27 @@ static void quantiles_are_within_one_thirty_second(void **state) {
     (void)state;
     static bitnet_histogram h;
     memset(&h, 0, sizeof h);
-    for (int i = 1; i <= 10000; i++) bitnet_histogram_add(&h, i * 1e-6);
+    for (int i = 1; i <= 10000; i++)
+        bitnet_histogram_add(&h, i * 1e-6);
     static const double q[] = {0.01, 0.5, 0.9, 0.95, 0.99, 1.0};
     for (size_t i = 0; i < sizeof q / sizeof *q; i++) {
         double want = q[i] * 10000 * 1e-6, got = bitnet_histogram_quantile(&h, q[i]);
-        if (!(fabs(got / want - 1) <= 1.0 / 32)) fail_msg("quantile %g is %g, true %g", q[i], got, want);
+        if (!(fabs(got / want - 1) <= 1.0 / 32))
+            fail_msg("quantile %g is %g, true %g", q[i], got, want);
     }
     memset(&h, 0, sizeof h);
     bitnet_histogram_add(&h, 0);
     bitnet_histogram_add(&h, 1e300);
-    assert_true(bitnet_histogram_quantile(&h, 0.5) < 1e-8 && bitnet_histogram_quantile(&h, 1.0) > 1e9);
+    assert_true(bitnet_histogram_quantile(&h, 0.5) < 1e-8 &&
+                bitnet_histogram_quantile(&h, 1.0) > 1e9);
 }
 
-/* ---- the report ------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------------
+ */
 
-static char          messages[8][8192];
-static int           n_messages;
-static uint32_t      n_opened;
+static char messages[8][8192];
+static int n_messages;
+static uint32_t n_opened;
 static bitnet_status answer = BITNET_OK;
 
 static bitnet_status keep_message(void *ctx, const void *msg, size_t n) {
@@ -145,9 +156,14 @@ static cJSON *message(int i, const char *type) {
 }
 
 static bitnet_tracker *make_report(bitnet_ring **ring) {
-    bitnet_sink        sink;
-    bitnet_report_desc d = {.name = "a \"name\"\n\xc3\xa9", .backend = "cpu", .tier = "c", .model = "m", .n_threads = 2, .instance = 0xabc};
-    bitnet_transport   tr = {.send = keep_message, .n_opened = tell_opened};
+    bitnet_sink sink;
+    bitnet_report_desc d = {.name = "a \"name\"\n\xc3\xa9",
+                            .backend = "cpu",
+                            .tier = "c",
+                            .model = "m",
+                            .n_threads = 2,
+                            .instance = 0xabc};
+    bitnet_transport tr = {.send = keep_message, .n_opened = tell_opened};
     n_messages = 0, n_opened = 0, answer = BITNET_OK;
     assert_int_equal(bitnet_report_open(&sink, tr, &d), BITNET_OK);
     bitnet_tracker *t = make_tracker(0, ring);
@@ -157,17 +173,21 @@ static bitnet_tracker *make_report(bitnet_ring **ring) {
 
 static void hello_comes_first_and_again_after_a_reconnection(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_report(&r);
     n_opened = 1;
     bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, 0.25, 1, 0);
     bitnet_tracker_pump(t, 1000000);
     cJSON *hello = message(0, "hello"), *window = message(1, "window");
-    assert_string_equal(cJSON_GetObjectItemCaseSensitive(hello, "name")->valuestring, "a \"name\"\n\xc3\xa9");
-    assert_string_equal(cJSON_GetObjectItemCaseSensitive(hello, "instance")->valuestring, "0000000000000abc");
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(hello, "name")->valuestring,
+                        "a \"name\"\n\xc3\xa9");
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(hello, "instance")->valuestring,
+                        "0000000000000abc");
     assert_int_equal(cJSON_GetObjectItemCaseSensitive(hello, "proto")->valueint, 1);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(hello, "metrics")), BITNET_METRIC_COUNT);
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(window, "m"), "time_to_first_token");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(hello, "metrics")),
+                     BITNET_METRIC_COUNT);
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(window, "m"),
+                                                      "time_to_first_token");
     assert_true(cJSON_GetObjectItemCaseSensitive(m, "sum")->valuedouble == 0.25);
     assert_int_equal(cJSON_GetObjectItemCaseSensitive(window, "seq")->valueint, 1);
     /* what was not measured is absent, never zero */
@@ -181,18 +201,20 @@ static void hello_comes_first_and_again_after_a_reconnection(void **state) {
     cJSON *bye = message(n_messages - 1, "bye");
     assert_string_equal(cJSON_GetObjectItemCaseSensitive(bye, "reason")->valuestring, "done");
     cJSON *all[] = {hello, window, again, second, bye};
-    for (size_t i = 0; i < 5; i++) cJSON_Delete(all[i]);
+    for (size_t i = 0; i < 5; i++)
+        cJSON_Delete(all[i]);
 }
 
 static void quiet_windows_are_sent_every_two_seconds_only(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_report(&r);
     n_opened = 1;
     uint64_t start = 10000000000u;
     bitnet_tracker_pump(t, start);
     int first = n_messages;
-    for (int i = 1; i < 20; i++) bitnet_tracker_pump(t, start + (uint64_t)i * 100000000u);
+    for (int i = 1; i < 20; i++)
+        bitnet_tracker_pump(t, start + (uint64_t)i * 100000000u);
     assert_int_equal(n_messages, first);
     bitnet_tracker_pump(t, start + 2000000000u);
     assert_int_equal(n_messages, first + 1);
@@ -201,10 +223,11 @@ static void quiet_windows_are_sent_every_two_seconds_only(void **state) {
 
 static void what_the_transport_refuses_is_counted_as_dropped(void **state) {
     (void)state;
-    bitnet_ring    *r;
+    bitnet_ring *r;
     bitnet_tracker *t = make_report(&r);
     answer = BITNET_AGAIN;
-    for (int i = 0; i < 3; i++) bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, 1, 1, 0);
+    for (int i = 0; i < 3; i++)
+        bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, 1, 1, 0);
     bitnet_tracker_pump(t, 1);
     assert_int_equal(n_messages, 0);
     answer = BITNET_OK, n_opened = 1;
@@ -222,16 +245,30 @@ static void a_hello_with_the_longest_names_and_a_full_window_fit(void **state) {
     char long_name[300];
     memset(long_name, '"', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = 0;
-    bitnet_sink        sink;
-    bitnet_report_desc d = {.name = long_name, .backend = long_name, .tier = long_name, .model = long_name, .instance = 1};
+    bitnet_sink sink;
+    bitnet_report_desc d = {.name = long_name,
+                            .backend = long_name,
+                            .tier = long_name,
+                            .model = long_name,
+                            .instance = 1};
     n_messages = 0, n_opened = 1, answer = BITNET_OK;
-    assert_int_equal(bitnet_report_open(&sink, (bitnet_transport){.send = keep_message, .n_opened = tell_opened}, &d), BITNET_OK);
+    assert_int_equal(
+        bitnet_report_open(&sink, (bitnet_transport){.send = keep_message, .n_opened = tell_opened},
+                           &d),
+        BITNET_OK);
     bitnet_window w = {.t1_ns = 1, .seq = 1};
     for (int i = 0; i < BITNET_METRIC_COUNT; i++)
-        w.metric[i] = (bitnet_window_metric){.n = UINT64_MAX, .sum = -1.23456789e-300, .min = -1.23456789e-300, .max = 1e300, .last = 1e-300, .p50 = 1e-300, .p95 = 1e-300};
+        w.metric[i] = (bitnet_window_metric){.n = UINT64_MAX,
+                                             .sum = -1.23456789e-300,
+                                             .min = -1.23456789e-300,
+                                             .max = 1e300,
+                                             .last = 1e-300,
+                                             .p50 = 1e-300,
+                                             .p95 = 1e-300};
     assert_int_equal(sink.write(sink.ctx, &w), BITNET_OK);
     cJSON *hello = message(0, "hello"), *window = message(1, "window");
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(window, "m")), BITNET_METRIC_COUNT);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(window, "m")),
+                     BITNET_METRIC_COUNT);
     cJSON_Delete(hello);
     cJSON_Delete(window);
     sink.close(sink.ctx);

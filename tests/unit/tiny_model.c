@@ -11,11 +11,20 @@
 #define TYPE_Q8_0 8
 
 tiny_model tiny_model_default(void) {
-    return (tiny_model){.arch = "bitnet-b1.58", .n_layer = 1, .n_embd = 128, .n_head = 2, .n_head_kv = 1,
-                        .head_dim = 64, .n_ff = 128, .seed = 1, .has_vocab = true};
+    return (tiny_model){.arch = "bitnet-b1.58",
+                        .n_layer = 1,
+                        .n_embd = 128,
+                        .n_head = 2,
+                        .n_head_kv = 1,
+                        .head_dim = 64,
+                        .n_ff = 128,
+                        .seed = 1,
+                        .has_vocab = true};
 }
 
-static bool is_named(const char *name, const char *wanted) { return wanted && !strcmp(name, wanted); }
+static bool is_named(const char *name, const char *wanted) {
+    return wanted && !strcmp(name, wanted);
+}
 
 static void put_key_u32(const tiny_model *m, gguf_writer *w, const char *key, int32_t v) {
     char full[96];
@@ -25,10 +34,14 @@ static void put_key_u32(const tiny_model *m, gguf_writer *w, const char *key, in
 
 static size_t size_of(uint32_t type, size_t n) {
     switch (type) {
-    case BITNET_TYPE_I2_S: return n / 4 + 32;
-    case BITNET_TYPE_F16: return n * 2;
-    case TYPE_Q8_0: return n / 32 * 34;
-    default: return n * 4;
+    case BITNET_TYPE_I2_S:
+        return n / 4 + 32;
+    case BITNET_TYPE_F16:
+        return n * 2;
+    case TYPE_Q8_0:
+        return n / 32 * 34;
+    default:
+        return n * 4;
     }
 }
 
@@ -53,11 +66,12 @@ static void fill(uint32_t type, uint8_t *data, size_t n, uint64_t *rng) {
     }
 }
 
-static void put_tensor(const tiny_model *m, gguf_writer *w, uint64_t *rng, const char *name, uint32_t type, int64_t k, int64_t n) {
+static void put_tensor(const tiny_model *m, gguf_writer *w, uint64_t *rng, const char *name,
+                       uint32_t type, int64_t k, int64_t n) {
     if (is_named(name, m->skip_tensor)) return;
     if (is_named(name, m->misshape_tensor)) n > 1 ? n-- : k--;
     if (is_named(name, m->retype_tensor)) type = TYPE_Q8_0;
-    size_t   size = size_of(type, (size_t)(k * n));
+    size_t size = size_of(type, (size_t)(k * n));
     uint8_t *data = calloc(1, size);
     if (!data) abort();
     fill(type, data, (size_t)(k * n), rng);
@@ -67,12 +81,13 @@ static void put_tensor(const tiny_model *m, gguf_writer *w, uint64_t *rng, const
 }
 
 void tiny_model_write(const tiny_model *m, gguf_writer *w) {
-    uint64_t   rng = rng_seed(m->seed);
-    char       key[96];
+    uint64_t rng = rng_seed(m->seed);
+    char key[96];
     tiny_vocab vocab;
     tiny_vocab_init(&vocab);
     gguf_writer_init(w);
-    if (!is_named("general.architecture", m->skip_key)) gguf_put_str(w, "general.architecture", m->arch);
+    if (!is_named("general.architecture", m->skip_key))
+        gguf_put_str(w, "general.architecture", m->arch);
     gguf_put_str(w, "general.name", "tiny");
     put_key_u32(m, w, "context_length", 64);
     put_key_u32(m, w, "embedding_length", m->n_embd);
@@ -88,17 +103,20 @@ void tiny_model_write(const tiny_model *m, gguf_writer *w) {
         tiny_vocab_put(&vocab, w);
         gguf_put_u32(w, "tokenizer.ggml.bos_token_id", (uint32_t)bos);
     }
-    int64_t E = m->n_embd, F = m->n_ff, Q = (int64_t)m->n_head * m->head_dim, KV = (int64_t)m->n_head_kv * m->head_dim;
+    int64_t E = m->n_embd, F = m->n_ff, Q = (int64_t)m->n_head * m->head_dim,
+            KV = (int64_t)m->n_head_kv * m->head_dim;
     put_tensor(m, w, &rng, "token_embd.weight", BITNET_TYPE_F16, E, vocab.n_token);
     put_tensor(m, w, &rng, "output_norm.weight", BITNET_TYPE_F32, E, 1);
     const struct {
         const char *name;
-        uint32_t    type;
-        int64_t     k, n;
-    } rows[] = {{"attn_norm", BITNET_TYPE_F32, E, 1}, {"attn_q", BITNET_TYPE_I2_S, E, Q}, {"attn_k", BITNET_TYPE_I2_S, E, KV},
-                {"attn_v", BITNET_TYPE_I2_S, E, KV}, {"attn_sub_norm", BITNET_TYPE_F32, Q, 1}, {"attn_output", BITNET_TYPE_I2_S, Q, E},
-                {"ffn_norm", BITNET_TYPE_F32, E, 1}, {"ffn_gate", BITNET_TYPE_I2_S, E, F}, {"ffn_up", BITNET_TYPE_I2_S, E, F},
-                {"ffn_sub_norm", BITNET_TYPE_F32, F, 1}, {"ffn_down", BITNET_TYPE_I2_S, F, E}};
+        uint32_t type;
+        int64_t k, n;
+    } rows[] = {{"attn_norm", BITNET_TYPE_F32, E, 1},     {"attn_q", BITNET_TYPE_I2_S, E, Q},
+                {"attn_k", BITNET_TYPE_I2_S, E, KV},      {"attn_v", BITNET_TYPE_I2_S, E, KV},
+                {"attn_sub_norm", BITNET_TYPE_F32, Q, 1}, {"attn_output", BITNET_TYPE_I2_S, Q, E},
+                {"ffn_norm", BITNET_TYPE_F32, E, 1},      {"ffn_gate", BITNET_TYPE_I2_S, E, F},
+                {"ffn_up", BITNET_TYPE_I2_S, E, F},       {"ffn_sub_norm", BITNET_TYPE_F32, F, 1},
+                {"ffn_down", BITNET_TYPE_I2_S, F, E}};
     for (int32_t i = 0; i < m->n_layer; i++)
         for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
             char name[64];

@@ -7,9 +7,9 @@
 
 typedef struct tiny_model { /* {0} and tiny_model_default make the smallest shape that runs */
     const char *arch;
-    int32_t     n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff;
-    uint64_t    seed;
-    bool        has_vocab;
+    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff;
+    uint64_t seed;
+    bool has_vocab;
     /* what to spoil; NULL = nothing */
     const char *skip_key, *skip_tensor; /* names to leave out */
     const char *misshape_tensor;        /* written with one row less */
@@ -19,6 +19,6 @@ typedef struct tiny_model { /* {0} and tiny_model_default make the smallest shap
 } tiny_model;
 
 tiny_model tiny_model_default(void);
-void       tiny_model_write(const tiny_model *m, gguf_writer *w); /* w is initialised by the call */
+void tiny_model_write(const tiny_model *m, gguf_writer *w); /* w is initialised by the call */
 
 #endif

@@ -15,30 +15,32 @@ typedef struct bitnet_ctx bitnet_ctx;
 
 /* {0} is valid but for `model`. */
 typedef struct bitnet_ctx_desc {
-    const bitnet_model *model;   /* borrowed; must outlive the context */
-    int32_t             n_ctx;   /* window in tokens; 0 = what the model was trained with */
-    int32_t             n_batch; /* most tokens per forward pass; 0 = 32 */
+    const bitnet_model *model; /* borrowed; must outlive the context */
+    int32_t n_ctx;             /* window in tokens; 0 = what the model was trained with */
+    int32_t n_batch;           /* most tokens per forward pass; 0 = 32 */
 } bitnet_ctx_desc;
 
 BITNET_API bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc,
                                            bitnet_error *err);
-BITNET_API void          bitnet_ctx_free(bitnet_ctx *ctx); /* NULL is fine */
+BITNET_API void bitnet_ctx_free(bitnet_ctx *ctx); /* NULL is fine */
 
 /* Make the timeline equal tok[0..n): the common prefix is kept, the rest of the old timeline is
  * forgotten, the new tokens are computed. Logits of tok[n-1] are ready afterwards. n >= 1.
  *   E_CTX_FULL  n > n_ctx;  E_INVAL  a token outside the vocabulary.  Nothing changes on these. */
 BITNET_API bitnet_status bitnet_ctx_sync(bitnet_ctx *ctx, const bitnet_token *tok, int32_t n);
 
-/* How many leading tokens of tok[0..n) the timeline already holds: what sync would not compute again. */
+/* How many leading tokens of tok[0..n) the timeline already holds: what sync would not compute
+ * again. */
 BITNET_API int32_t bitnet_ctx_match(const bitnet_ctx *ctx, const bitnet_token *tok, int32_t n);
 
 /* Append one token and compute its logits. E_CTX_FULL when the window is full. */
 BITNET_API bitnet_status bitnet_ctx_decode(bitnet_ctx *ctx, bitnet_token next);
 
-BITNET_API const float *bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
-BITNET_API int32_t      bitnet_ctx_len(const bitnet_ctx *ctx);
-BITNET_API int32_t      bitnet_ctx_size(const bitnet_ctx *ctx);    /* n_ctx */
-BITNET_API uint64_t     bitnet_ctx_kv_used(const bitnet_ctx *ctx); /* bytes of KV cache in use */
+BITNET_API const float *
+bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
+BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);
+BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);     /* n_ctx */
+BITNET_API uint64_t bitnet_ctx_kv_used(const bitnet_ctx *ctx); /* bytes of KV cache in use */
 
 #ifdef __cplusplus
 }

@@ -23,26 +23,26 @@ typedef struct bitnet_engine bitnet_engine;
 
 /* {0} is valid but for `model`. */
 typedef struct bitnet_engine_desc {
-    const bitnet_model *model;   /* borrowed */
-    int32_t             n_ctx;   /* 0 = the model's own */
-    int32_t             n_batch; /* prompt tokens per step; 0 = 32 */
-    bitnet_ring        *ring;    /* tracker ring of the thread that steps; NULL = not tracked */
+    const bitnet_model *model; /* borrowed */
+    int32_t n_ctx;             /* 0 = the model's own */
+    int32_t n_batch;           /* prompt tokens per step; 0 = 32 */
+    bitnet_ring *ring;         /* tracker ring of the thread that steps; NULL = not tracked */
 } bitnet_engine_desc;
 
 typedef struct bitnet_request {
-    const char         *prompt;     /* UTF-8, borrowed for the call; NULL when tokens are given */
-    size_t              prompt_len; /* bytes */
-    const bitnet_token *tokens;     /* used as they are, nothing is prepended */
-    int32_t             n_tokens;
-    int32_t             max_tokens; /* <= 0: until an end token or a full window */
-    uint32_t            flags;      /* BITNET_TOKENIZE_*; 0 = BITNET_TOKENIZE_BOS */
-    bitnet_sampler_desc sampler;    /* {0} is greedy */
+    const char *prompt;         /* UTF-8, borrowed for the call; NULL when tokens are given */
+    size_t prompt_len;          /* bytes */
+    const bitnet_token *tokens; /* used as they are, nothing is prepended */
+    int32_t n_tokens;
+    int32_t max_tokens;          /* <= 0: until an end token or a full window */
+    uint32_t flags;              /* BITNET_TOKENIZE_*; 0 = BITNET_TOKENIZE_BOS */
+    bitnet_sampler_desc sampler; /* {0} is greedy */
 } bitnet_request;
 
 typedef enum bitnet_finish {
     BITNET_FINISH_NONE,
-    BITNET_FINISH_STOP,      /* an end token */
-    BITNET_FINISH_LENGTH,    /* max_tokens reached, or the window is full */
+    BITNET_FINISH_STOP,   /* an end token */
+    BITNET_FINISH_LENGTH, /* max_tokens reached, or the window is full */
     BITNET_FINISH_CANCELLED,
     BITNET_FINISH_ERROR,
 } bitnet_finish;
@@ -55,22 +55,26 @@ typedef struct bitnet_timings {
     int32_t n_prompt;          /* prompt tokens, BOS included */
     int32_t n_prompt_computed; /* without those already in the KV cache */
     int32_t n_generated;       /* sampled tokens, a final end token included */
-    double  tokenize_s, prefill_s, ttft_s, decode_s, sample_s, e2e_s;
+    double tokenize_s, prefill_s, ttft_s, decode_s, sample_s, e2e_s;
 } bitnet_timings;
 
-typedef enum bitnet_event_kind { BITNET_EVENT_PROMPT, BITNET_EVENT_TOKEN, BITNET_EVENT_END } bitnet_event_kind;
+typedef enum bitnet_event_kind {
+    BITNET_EVENT_PROMPT,
+    BITNET_EVENT_TOKEN,
+    BITNET_EVENT_END
+} bitnet_event_kind;
 
 typedef struct bitnet_event {
-    bitnet_event_kind   kind;
-    uint32_t            request;
-    const bitnet_token *prompt;   /* PROMPT: the prompt's tokens, */
-    int32_t             n_prompt; /*         borrowed until the next poll or the callback's return */
-    bitnet_token        token;    /* TOKEN */
-    const char         *text;     /* TOKEN: whole UTF-8 characters, may be empty; END: what was held back */
-    size_t              text_len; /*        borrowed likewise, zero-terminated */
-    bitnet_finish       finish;   /* END */
-    bitnet_timings      timings;  /* END */
-    bitnet_error        error;    /* END with FINISH_ERROR */
+    bitnet_event_kind kind;
+    uint32_t request;
+    const bitnet_token *prompt; /* PROMPT: the prompt's tokens, */
+    int32_t n_prompt;           /*         borrowed until the next poll or the callback's return */
+    bitnet_token token;         /* TOKEN */
+    const char *text;     /* TOKEN: whole UTF-8 characters, may be empty; END: what was held back */
+    size_t text_len;      /*        borrowed likewise, zero-terminated */
+    bitnet_finish finish; /* END */
+    bitnet_timings timings; /* END */
+    bitnet_error error;     /* END with FINISH_ERROR */
 } bitnet_event;
 
 /* Return non-zero to cancel the request. Must not call the engine but for cancel. */
@@ -78,21 +82,22 @@ typedef int (*bitnet_event_fn)(void *user, const bitnet_event *event);
 
 BITNET_API bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc,
                                               bitnet_error *err);
-BITNET_API void          bitnet_engine_free(bitnet_engine *e);
+BITNET_API void bitnet_engine_free(bitnet_engine *e);
 /* Copies and tokenizes the prompt. E_CTX_FULL: the prompt needs more tokens than the window has
  * (both numbers in err); E_INVAL: invalid UTF-8, an empty prompt, a sampler field or a token out of
  * range; AGAIN: 64 requests are waiting. */
-BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, uint32_t *id,
-                                              bitnet_error *err);
-/* One prefill chunk or one decode step of the oldest request. AGAIN: nothing to do, or the reader is
- * behind. Allocates nothing. */
+BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req,
+                                              uint32_t *id, bitnet_error *err);
+/* One prefill chunk or one decode step of the oldest request. AGAIN: nothing to do, or the reader
+ * is behind. Allocates nothing. */
 BITNET_API bitnet_status bitnet_engine_step(bitnet_engine *e);
 BITNET_API bitnet_status bitnet_engine_poll(bitnet_engine *e, bitnet_event *out); /* OK or AGAIN */
-BITNET_API void          bitnet_engine_cancel(bitnet_engine *e, uint32_t id);
+BITNET_API void bitnet_engine_cancel(bitnet_engine *e, uint32_t id);
 /* submit, step and poll until this request has ended. Returns the END event's status. */
 BITNET_API bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req,
                                            bitnet_event_fn fn, void *user, bitnet_error *err);
-BITNET_API const char   *bitnet_finish_name(bitnet_finish f); /* "stop", "length", "cancelled", "error" */
+BITNET_API const char *
+bitnet_finish_name(bitnet_finish f); /* "stop", "length", "cancelled", "error" */
 
 #ifdef __cplusplus
 }

@@ -35,7 +35,11 @@ typedef struct bitnet_allocator {
     void *ctx;
 } bitnet_allocator;
 
-typedef enum bitnet_log_level { BITNET_LOG_DEBUG, BITNET_LOG_INFO, BITNET_LOG_WARN } bitnet_log_level;
+typedef enum bitnet_log_level {
+    BITNET_LOG_DEBUG,
+    BITNET_LOG_INFO,
+    BITNET_LOG_WARN
+} bitnet_log_level;
 
 /* {0} is silent. `text` is one line without a newline, valid during the call. */
 typedef struct bitnet_logger {
@@ -43,7 +47,7 @@ typedef struct bitnet_logger {
     void *ctx;
 } bitnet_logger;
 
-typedef struct bitnet_model       bitnet_model;
+typedef struct bitnet_model bitnet_model;
 typedef struct bitnet_backend_ops bitnet_backend_ops; /* bitnet/backend.h */
 
 /* {0} is silent. Called on the loading thread after each tensor, with bytes of weights. */
@@ -54,30 +58,30 @@ typedef struct bitnet_progress {
 
 /* {0} is valid but for `source`. */
 typedef struct bitnet_model_desc {
-    const bitnet_source      *source;    /* copied; its ctx must outlive the model */
-    const bitnet_backend_ops *backend;   /* NULL = CPU */
-    int32_t                   n_threads; /* 0 = one per usable core */
-    uint32_t                  cpu_mask;  /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
-    bitnet_allocator          allocator;
-    bitnet_logger             logger;
-    bitnet_progress           progress;
+    const bitnet_source *source;       /* copied; its ctx must outlive the model */
+    const bitnet_backend_ops *backend; /* NULL = CPU */
+    int32_t n_threads;                 /* 0 = one per usable core */
+    uint32_t cpu_mask; /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
+    bitnet_allocator allocator;
+    bitnet_logger logger;
+    bitnet_progress progress;
 } bitnet_model_desc;
 
 typedef struct bitnet_model_info {
-    const char *arch;         /* "bitnet-b1.58"; borrowed from the model, as all strings here */
-    const char *name;         /* general.name, "" if the file has none */
-    const char *backend;      /* "cpu" */
-    const char *tier;         /* kernel variant of the ternary product: "c", "avx2", "avx512vnni" ... */
-    const char *tokenizer;    /* "gpt2/llama-bpe", "none" */
-    int32_t     n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
-    int32_t     n_ctx_train;  /* window the model was trained with */
-    int32_t     n_threads;
-    float       rope_base, norm_eps;
-    int32_t     bos, eos;     /* -1 = none */
-    uint64_t    n_params;     /* all weights, ternary and other */
-    uint64_t    file_size;    /* bytes of the model file */
-    uint64_t    weight_size;  /* bytes of tensor data bound to the backend */
-    uint64_t    token_bytes;  /* bytes of weights one decoded token reads */
+    const char *arch;    /* "bitnet-b1.58"; borrowed from the model, as all strings here */
+    const char *name;    /* general.name, "" if the file has none */
+    const char *backend; /* "cpu" */
+    const char *tier;    /* kernel variant of the ternary product: "c", "avx2", "avx512vnni" ... */
+    const char *tokenizer; /* "gpt2/llama-bpe", "none" */
+    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+    int32_t n_ctx_train; /* window the model was trained with */
+    int32_t n_threads;
+    float rope_base, norm_eps;
+    int32_t bos, eos;     /* -1 = none */
+    uint64_t n_params;    /* all weights, ternary and other */
+    uint64_t file_size;   /* bytes of the model file */
+    uint64_t weight_size; /* bytes of tensor data bound to the backend */
+    uint64_t token_bytes; /* bytes of weights one decoded token reads */
 } bitnet_model_info;
 
 /* Reads the directory, checks every shape against the hyper-parameters, binds the weights.
@@ -85,9 +89,9 @@ typedef struct bitnet_model_info {
  *   E_UNSUPPORTED  a tensor type, architecture or tokenizer we know by name but do not run
  *   E_NOMEM, E_IO, E_BACKEND
  * On failure *out is NULL and nothing is left behind. */
-BITNET_API bitnet_status     bitnet_model_load(bitnet_model **out, const bitnet_model_desc *desc,
-                                               bitnet_error *err);
-BITNET_API void              bitnet_model_free(bitnet_model *model); /* NULL is fine */
+BITNET_API bitnet_status bitnet_model_load(bitnet_model **out, const bitnet_model_desc *desc,
+                                           bitnet_error *err);
+BITNET_API void bitnet_model_free(bitnet_model *model); /* NULL is fine */
 BITNET_API bitnet_model_info bitnet_model_get_info(const bitnet_model *model);
 
 /* Walk the tensor directory: 0 .. n-1 in file order. Returns false past the end. */
@@ -95,11 +99,12 @@ typedef struct bitnet_tensor_info {
     const char *name;
     const char *type;   /* "I2_S", "F16", ... */
     const char *layout; /* "I2_S/128 (A)", "row-major" */
-    int64_t     ne[4];  /* ne[0] is contiguous; a linear layer in -> out is [in, out, 1, 1] */
-    uint64_t    offset; /* from the start of the file */
-    uint64_t    size;   /* bytes */
+    int64_t ne[4];      /* ne[0] is contiguous; a linear layer in -> out is [in, out, 1, 1] */
+    uint64_t offset;    /* from the start of the file */
+    uint64_t size;      /* bytes */
 } bitnet_tensor_info;
-BITNET_API int bitnet_model_get_tensor(const bitnet_model *model, int32_t i, bitnet_tensor_info *out);
+BITNET_API int bitnet_model_get_tensor(const bitnet_model *model, int32_t i,
+                                       bitnet_tensor_info *out);
 
 /* Walk the metadata: 0 .. n-1 in file order; returns 0 past the end. The value is rendered as text
  * into `value` (at most cap bytes with the terminator); arrays as "[type x count] first, ...". */

@@ -45,16 +45,16 @@ typedef enum bitnet_status {
 } bitnet_status;
 
 /* Filled by the call that fails; always optional (NULL is fine). `id` is a stable, dotted name such
- * as "gguf.tensor.extent" that tests and scripts may compare; it points at static storage. `text` is
- * one sentence with the place, what was found and what is allowed; untrusted bytes in it are
+ * as "gguf.tensor.extent" that tests and scripts may compare; it points at static storage. `text`
+ * is one sentence with the place, what was found and what is allowed; untrusted bytes in it are
  * escaped. */
 typedef struct bitnet_error {
     bitnet_status status;
-    const char   *id;
-    char          text[240];
+    const char *id;
+    char text[240];
 } bitnet_error;
 
-/* "BITNET_E_FORMAT" and "file is malformed"; never NULL, also for a value that is not in the list. */
+/* "BITNET_E_FORMAT" and "file is malformed"; never NULL, whatever the value. */
 BITNET_API const char *bitnet_status_name(bitnet_status status);
 BITNET_API const char *bitnet_status_text(bitnet_status status);
 

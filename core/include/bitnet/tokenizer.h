@@ -9,18 +9,20 @@ extern "C" {
 #endif
 
 enum {
-    BITNET_TOKENIZE_BOS     = 1, /* put BOS first if the model wants one and the text has none */
-    BITNET_TOKENIZE_SPECIAL = 2, /* let "<|eot_id|>" in the text become that token; never for user text */
+    BITNET_TOKENIZE_BOS = 1, /* put BOS first if the model wants one and the text has none */
+    BITNET_TOKENIZE_SPECIAL =
+        2, /* let "<|eot_id|>" in the text become that token; never for user text */
 };
 
 /* Returns the number of tokens the text needs and writes at most cap of them, as snprintf does.
  * Invalid UTF-8 bytes become U+FFFD each, in splitting and in bytes. Negative: a bitnet_status
- * (E_NOMEM for scratch, E_UNSUPPORTED when the model has no tokenizer, E_INVAL when len > 1 GiB). */
+ * (E_NOMEM for scratch, E_UNSUPPORTED when the model has no tokenizer, E_INVAL when len > 1 GiB).
+ */
 BITNET_API int32_t bitnet_tokenize(const bitnet_model *model, const char *text, size_t len,
                                    uint32_t flags, bitnet_token *out, int32_t cap);
 
-/* Bytes of one token, not terminated; a token may hold part of a UTF-8 character. Control tokens give
- * zero bytes. Same return rule as above; E_INVAL for an id outside the vocabulary. */
+/* Bytes of one token, not terminated; a token may hold part of a UTF-8 character. Control tokens
+ * give zero bytes. Same return rule as above; E_INVAL for an id outside the vocabulary. */
 BITNET_API int32_t bitnet_token_text(const bitnet_model *model, bitnet_token id, char *out,
                                      int32_t cap);
 

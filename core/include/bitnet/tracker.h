@@ -1,8 +1,8 @@
 /* tracker.h: what the program does, measured by itself, without slowing it down.
  *
  * Producer threads push 32-byte records into rings of their own (no lock, no allocation, no clock
- * call). About ten times a second `bitnet_tracker_pump` drains the rings, folds the records into one
- * window per metric and hands the windows to every sink. bitnet_report_open makes a sink that
+ * call). About ten times a second `bitnet_tracker_pump` drains the rings, folds the records into
+ * one window per metric and hands the windows to every sink. bitnet_report_open makes a sink that
  * writes bitnet-tracker.v1 messages (docs/protocol.md) to a transport.
  */
 #ifndef BITNET_TRACKER_H
@@ -16,7 +16,7 @@ extern "C" {
 
 typedef struct bitnet_record {
     uint64_t t_ns;    /* monotonic clock, when the thing ended        */
-    double   value;   /* in the metric's unit, see metrics.def        */
+    double value;     /* in the metric's unit, see metrics.def        */
     uint32_t request; /* engine request id; 0 = none                  */
     uint16_t metric;  /* BITNET_METRIC_*                              */
     uint16_t source;  /* index of the ring; filled by the ring        */
@@ -30,28 +30,32 @@ typedef enum bitnet_metric {
     BITNET_METRIC_COUNT
 } bitnet_metric;
 
-typedef enum bitnet_metric_kind { BITNET_KIND_HIST, BITNET_KIND_GAUGE, BITNET_KIND_COUNTER } bitnet_metric_kind;
+typedef enum bitnet_metric_kind {
+    BITNET_KIND_HIST,
+    BITNET_KIND_GAUGE,
+    BITNET_KIND_COUNTER
+} bitnet_metric_kind;
 
 typedef struct bitnet_metric_info {
-    const char        *wire, *unit, *help; /* name on the wire; UCUM unit; its definition */
+    const char *wire, *unit, *help; /* name on the wire; UCUM unit; its definition */
     bitnet_metric_kind kind;
 } bitnet_metric_info;
 BITNET_API const bitnet_metric_info *bitnet_metric_get_info(bitnet_metric m);
 
-typedef struct bitnet_ring    bitnet_ring;
+typedef struct bitnet_ring bitnet_ring;
 typedef struct bitnet_tracker bitnet_tracker;
 
 /* One metric over one window. n == 0 means "not measured": never shown as zero. */
 typedef struct bitnet_window_metric {
     uint64_t n;
-    double   sum, min, max, last;
-    double   p50, p95; /* HIST only; from log-linear buckets, within 1/32 of the true value */
+    double sum, min, max, last;
+    double p50, p95; /* HIST only; from log-linear buckets, within 1/32 of the true value */
 } bitnet_window_metric;
 
 typedef struct bitnet_window {
-    uint64_t             t0_ns, t1_ns; /* monotonic */
-    uint64_t             seq;          /* 1, 2, 3 ... */
-    uint64_t             n_dropped;    /* records lost since start because a ring was full */
+    uint64_t t0_ns, t1_ns; /* monotonic */
+    uint64_t seq;          /* 1, 2, 3 ... */
+    uint64_t n_dropped;    /* records lost since start because a ring was full */
     bitnet_window_metric metric[BITNET_METRIC_COUNT];
 } bitnet_window;
 
@@ -62,8 +66,8 @@ typedef struct bitnet_sink {
     void *ctx;
 } bitnet_sink;
 
-/* Messages out. `send` queues one whole text message and never blocks: OK, or AGAIN when the peer is
- * slow or absent (the message is then dropped by the caller and counted). `n_opened` counts
+/* Messages out. `send` queues one whole text message and never blocks: OK, or AGAIN when the peer
+ * is slow or absent (the message is then dropped by the caller and counted). `n_opened` counts
  * connections made so far; when it grows, a new hello is due. */
 typedef struct bitnet_transport {
     bitnet_status (*send)(void *ctx, const void *msg, size_t n);
@@ -74,15 +78,17 @@ typedef struct bitnet_transport {
 
 /* {0} is valid. */
 typedef struct bitnet_tracker_desc {
-    uint32_t         ring_cap; /* records per ring, rounded up to a power of two; 0 = 4096 */
+    uint32_t ring_cap; /* records per ring, rounded up to a power of two; 0 = 4096 */
     bitnet_allocator allocator;
 } bitnet_tracker_desc;
 
-BITNET_API bitnet_status bitnet_tracker_create(bitnet_tracker **out, const bitnet_tracker_desc *desc);
-BITNET_API void          bitnet_tracker_free(bitnet_tracker *t); /* pumps once more, closes the sinks */
+BITNET_API bitnet_status bitnet_tracker_create(bitnet_tracker **out,
+                                               const bitnet_tracker_desc *desc);
+BITNET_API void bitnet_tracker_free(bitnet_tracker *t); /* pumps once more, closes the sinks */
 /* Once per producer thread, at start, before the first pump. At most 8; NULL past that. */
-BITNET_API bitnet_ring  *bitnet_tracker_ring(bitnet_tracker *t);
-BITNET_API bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t, bitnet_sink sink); /* at most 4 */
+BITNET_API bitnet_ring *bitnet_tracker_ring(bitnet_tracker *t);
+BITNET_API bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t,
+                                                 bitnet_sink sink); /* at most 4 */
 /* Drain, fold, hand on. One thread at a time, the rings' only reader. */
 BITNET_API bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns);
 
@@ -93,12 +99,12 @@ BITNET_API void bitnet_ring_push(bitnet_ring *r, uint64_t t_ns, bitnet_metric me
 
 /* What "hello" says about this producer. Strings are copied. */
 typedef struct bitnet_report_desc {
-    const char      *name;    /* row title on the board: "cli", "tab", ... */
-    const char      *backend; /* "cpu", "wasm" */
-    const char      *tier;    /* "avx512vnni", "relaxed" */
-    const char      *model;   /* "" when none */
-    int32_t          n_threads;
-    uint64_t         instance; /* random, tells a restarted producer from its predecessor; not 0 */
+    const char *name;    /* row title on the board: "cli", "tab", ... */
+    const char *backend; /* "cpu", "wasm" */
+    const char *tier;    /* "avx512vnni", "relaxed" */
+    const char *model;   /* "" when none */
+    int32_t n_threads;
+    uint64_t instance; /* random, tells a restarted producer from its predecessor; not 0 */
     bitnet_allocator allocator;
 } bitnet_report_desc;
 

@@ -12,16 +12,18 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define MAX_OPTS   40
-#define OPT_HELP   1000 /* getopt_long's value for --help; the others are OPT_FIRST + index */
-#define OPT_FIRST  1001
+#define MAX_OPTS  40
+#define OPT_HELP  1000 /* getopt_long's value for --help; the others are OPT_FIRST + index */
+#define OPT_FIRST 1001
 
-static void complain(const char *id, const char *what, const char *name, const char *value, const arg_opt *o) {
+static void complain(const char *id, const char *what, const char *name, const char *value,
+                     const arg_opt *o) {
     fprintf(stderr, "bitnet: error: %s%s is \"%s\"; ", what, name, value);
     if (o->kind == ARG_FLAG)
         fprintf(stderr, "0 or 1 is allowed [%s]\n", id);
     else if (o->min != 0 || o->max != 0)
-        fprintf(stderr, "a%s from %g to %g is allowed [%s]\n", o->kind == ARG_INT ? "n integer" : " number", o->min, o->max, id);
+        fprintf(stderr, "a%s from %g to %g is allowed [%s]\n",
+                o->kind == ARG_INT ? "n integer" : " number", o->min, o->max, id);
     else
         fprintf(stderr, "an integer from 0 to 18446744073709551615 is allowed [%s]\n", id);
 }
@@ -35,7 +37,9 @@ static bool store(const arg_opt *o, const char *value) {
         if (strcmp(value, "0") && strcmp(value, "1")) return false;
         *(bool *)o->dest = *value == '1';
         return true;
-    case ARG_STR: *(const char **)o->dest = value; return true;
+    case ARG_STR:
+        *(const char **)o->dest = value;
+        return true;
     case ARG_U64: {
         if (!isdigit((unsigned char)*value)) return false; /* strtoull would take "-1" and " 1" */
         unsigned long long v = strtoull(value, &end, 10);
@@ -64,16 +68,18 @@ static bool store(const arg_opt *o, const char *value) {
 static const char *env_name(const arg_opt *o, char *buf, size_t cap) {
     if (o->env) return o->env;
     size_t n = (size_t)snprintf(buf, cap, "BITNET_%s", o->name);
-    for (size_t i = 0; i < n && i < cap; i++) buf[i] = (char)(buf[i] == '-' ? '_' : toupper((unsigned char)buf[i]));
+    for (size_t i = 0; i < n && i < cap; i++)
+        buf[i] = (char)(buf[i] == '-' ? '_' : toupper((unsigned char)buf[i]));
     return buf;
 }
 
 static bool read_environment(const arg_cmd *cmd) {
     bool is_ok = true;
     for (const arg_opt *o = cmd->opts; o->name; o++) {
-        char        buf[64];
+        char buf[64];
         const char *name = env_name(o, buf, sizeof buf), *value = getenv(name);
-        if (!value && !strcmp(name, "BITNET_NUM_THREADS")) value = getenv(name = "RAYON_NUM_THREADS");
+        if (!value && !strcmp(name, "BITNET_NUM_THREADS"))
+            value = getenv(name = "RAYON_NUM_THREADS");
         if (value && *value && !store(o, value)) {
             complain("config.environment", "environment variable ", name, value, o);
             is_ok = false;
@@ -87,7 +93,8 @@ static void print_help(const arg_cmd *cmd) {
     for (const arg_opt *o = cmd->opts; o->name; o++) {
         char left[64], env[64], short_part[8] = "    ";
         if (o->short_name) snprintf(short_part, sizeof short_part, "-%c, ", o->short_name);
-        snprintf(left, sizeof left, "%s--%s%s%s", short_part, o->name, o->metavar ? " " : "", o->metavar ? o->metavar : "");
+        snprintf(left, sizeof left, "%s--%s%s%s", short_part, o->name, o->metavar ? " " : "",
+                 o->metavar ? o->metavar : "");
         printf("  %-26s %s [%s]\n", left, o->help, env_name(o, env, sizeof env));
     }
     printf("  %-26s %s\n", "-h, --help", "show this help");
@@ -95,11 +102,12 @@ static void print_help(const arg_cmd *cmd) {
 
 int args_parse(const arg_cmd *cmd, int argc, char **argv) {
     struct option longs[MAX_OPTS + 2] = {0};
-    char          shorts[2 * MAX_OPTS + 4] = ":h"; /* ':' tells a missing value from an unknown option */
-    size_t        n_shorts = strlen(shorts);
-    int           n = 0;
+    char shorts[2 * MAX_OPTS + 4] = ":h"; /* ':' tells a missing value from an unknown option */
+    size_t n_shorts = strlen(shorts);
+    int n = 0;
     for (const arg_opt *o = cmd->opts; o->name && n < MAX_OPTS; o++, n++) {
-        longs[n] = (struct option){o->name, o->kind == ARG_FLAG ? no_argument : required_argument, NULL, OPT_FIRST + n};
+        longs[n] = (struct option){o->name, o->kind == ARG_FLAG ? no_argument : required_argument,
+                                   NULL, OPT_FIRST + n};
         if (!o->short_name) continue;
         shorts[n_shorts++] = o->short_name;
         if (o->kind != ARG_FLAG) shorts[n_shorts++] = ':';
@@ -116,22 +124,26 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
         }
         if (c == '?' || c == ':') {
             fprintf(stderr, "bitnet: error: %s %s; see bitnet %s --help [usage.option]\n",
-                    c == ':' ? "a value is missing after" : "there is no option", argv[optind - 1], cmd->verb);
+                    c == ':' ? "a value is missing after" : "there is no option", argv[optind - 1],
+                    cmd->verb);
             return EX_USAGE;
         }
         const arg_opt *o = cmd->opts;
         if (c >= OPT_FIRST)
             o += c - OPT_FIRST;
         else
-            while (o->short_name != c) o++;
+            while (o->short_name != c)
+                o++;
         if (store(o, o->kind == ARG_FLAG ? "1" : optarg)) continue;
         complain("usage.value", "--", o->name, optarg, o);
         return EX_USAGE;
     }
     if (optind < argc && cmd->operand) *cmd->operand = argv[optind++];
     if (optind < argc) {
-        fprintf(stderr, "bitnet: error: \"%s\" is one argument too many; see bitnet %s --help [usage.operand]\n", argv[optind],
-                cmd->verb);
+        fprintf(stderr,
+                "bitnet: error: \"%s\" is one argument too many; see bitnet %s --help "
+                "[usage.operand]\n",
+                argv[optind], cmd->verb);
         return EX_USAGE;
     }
     return env_is_ok ? -1 : EX_CONFIG;
@@ -141,15 +153,23 @@ int args_fail(const bitnet_error *err) {
     fprintf(stderr, "bitnet: error: %s [%s]\n", err->text, err->id);
     if (!strcmp(err->id, "file.permission")) return EX_NOPERM;
     switch (err->status) {
-    case BITNET_E_INVAL: return EX_USAGE;
+    case BITNET_E_INVAL:
+        return EX_USAGE;
     case BITNET_E_FORMAT:
     case BITNET_E_UNSUPPORTED:
-    case BITNET_E_CTX_FULL: return EX_DATAERR;
-    case BITNET_E_NOENT: return EX_NOINPUT;
-    case BITNET_E_NOMEM: return EX_OSERR;
-    case BITNET_E_IO: return EX_IOERR;
-    case BITNET_E_BACKEND: return EX_UNAVAILABLE;
-    case BITNET_E_CANCELLED: return 130;
-    default: return EX_SOFTWARE;
+    case BITNET_E_CTX_FULL:
+        return EX_DATAERR;
+    case BITNET_E_NOENT:
+        return EX_NOINPUT;
+    case BITNET_E_NOMEM:
+        return EX_OSERR;
+    case BITNET_E_IO:
+        return EX_IOERR;
+    case BITNET_E_BACKEND:
+        return EX_UNAVAILABLE;
+    case BITNET_E_CANCELLED:
+        return 130;
+    default:
+        return EX_SOFTWARE;
     }
 }

@@ -1,7 +1,7 @@
 /* args.h: one table of options per verb drives parsing, --help and the environment twins.
  *
- * Precedence: flag, then environment, then the default already in *dest. A bad value is an error that
- * names the flag or the variable, what it held and what is allowed.
+ * Precedence: flag, then environment, then the default already in *dest. A bad value is an error
+ * that names the flag or the variable, what it held and what is allowed.
  */
 #ifndef BITNET_ARGS_H
 #define BITNET_ARGS_H
@@ -20,26 +20,26 @@ typedef enum arg_kind {
 } arg_kind;
 
 typedef struct arg_opt {
-    char        short_name; /* 0 = none */
-    const char *name;       /* without the dashes */
-    arg_kind    kind;
-    void       *dest;
+    char short_name;  /* 0 = none */
+    const char *name; /* without the dashes */
+    arg_kind kind;
+    void *dest;
     const char *metavar; /* "N", "FILE"; NULL for flags */
     const char *env;     /* "BITNET_NUM_THREADS"; NULL = none */
     const char *help;
-    double      min, max; /* both 0 = unchecked */
+    double min, max; /* both 0 = unchecked */
 } arg_opt;
 
 typedef struct arg_cmd {
-    const char    *verb, *summary, *synopsis; /* "run", "answer one prompt", "[options]" */
-    const arg_opt *opts;                      /* ends with name == NULL */
-    const char   **operand;                   /* may be NULL: no operands allowed */
-    const char    *operand_name;              /* one optional operand, "FILE" */
+    const char *verb, *summary, *synopsis; /* "run", "answer one prompt", "[options]" */
+    const arg_opt *opts;                   /* ends with name == NULL */
+    const char **operand;                  /* may be NULL: no operands allowed */
+    const char *operand_name;              /* one optional operand, "FILE" */
 } arg_cmd;
 
-/* Returns -1 to go on; otherwise the exit code: 0 after --help (printed to stdout), 64 after a usage
- * error, 78 after a bad environment variable (one sentence to stderr each, all of them). argv[0] is the
- * verb. */
+/* Returns -1 to go on; otherwise the exit code: 0 after --help (printed to stdout), 64 after a
+ * usage error, 78 after a bad environment variable (one sentence to stderr each, all of them).
+ * argv[0] is the verb. */
 int args_parse(const arg_cmd *cmd, int argc, char **argv);
 
 /* sysexits for a failed library call, and "bitnet: error: <text> [<id>]" to stderr. */

@@ -31,24 +31,24 @@ static void on_sigint(int sig) {
 
 typedef struct run {
     /* options */
-    load_opts           load;
-    const char         *prompt, *file, *track_url;
-    int32_t             n_predict, n_ctx, n_batch;
+    load_opts load;
+    const char *prompt, *file, *track_url;
+    int32_t n_predict, n_ctx, n_batch;
     bitnet_sampler_desc sampler;
-    bool                is_json;
+    bool is_json;
     /* results */
-    cJSON         *prompt_ids, *ids;
-    char          *text;
-    size_t         text_len, text_cap;
-    bool           is_out_of_memory, stdout_failed;
-    bitnet_finish  finish;
+    cJSON *prompt_ids, *ids;
+    char *text;
+    size_t text_len, text_cap;
+    bool is_out_of_memory, stdout_failed;
+    bitnet_finish finish;
     bitnet_timings timings;
 } run;
 
 static void keep_text(run *r, const char *text, size_t len) {
     if (r->text_len + len + 1 > r->text_cap) {
         size_t cap = (r->text_len + len + 1) * 2;
-        char  *bigger = realloc(r->text, cap);
+        char *bigger = realloc(r->text, cap);
         if (!bigger) {
             r->is_out_of_memory = true;
             return;
@@ -67,7 +67,8 @@ static int on_event(void *user, const bitnet_event *ev) {
         r->prompt_ids = cJSON_CreateIntArray(ev->prompt, ev->n_prompt);
         return is_interrupted;
     }
-    if (ev->kind == BITNET_EVENT_TOKEN && r->is_json) cJSON_AddItemToArray(r->ids, cJSON_CreateNumber(ev->token));
+    if (ev->kind == BITNET_EVENT_TOKEN && r->is_json)
+        cJSON_AddItemToArray(r->ids, cJSON_CreateNumber(ev->token));
     if (ev->kind == BITNET_EVENT_END) r->finish = ev->finish, r->timings = ev->timings;
     if (r->is_json)
         keep_text(r, ev->text, ev->text_len);
@@ -76,16 +77,20 @@ static int on_event(void *user, const bitnet_event *ev) {
     return is_interrupted || r->is_out_of_memory || r->stdout_failed;
 }
 
-static double rate(double n, double seconds) { return seconds > 0 ? n / seconds : 0; }
+static double rate(double n, double seconds) {
+    return seconds > 0 ? n / seconds : 0;
+}
 
 static void print_summary(const run *r, const bitnet_model_info *info) {
     const bitnet_timings *t = &r->timings;
-    fprintf(stderr, "\nprompt %d tokens in %.1f ms (%.0f tok/s) | TTFT %.1f ms | %d tokens", t->n_prompt_computed,
-            t->prefill_s * 1e3, rate(t->n_prompt_computed, t->prefill_s), t->ttft_s * 1e3, t->n_generated);
+    fprintf(stderr, "\nprompt %d tokens in %.1f ms (%.0f tok/s) | TTFT %.1f ms | %d tokens",
+            t->n_prompt_computed, t->prefill_s * 1e3, rate(t->n_prompt_computed, t->prefill_s),
+            t->ttft_s * 1e3, t->n_generated);
     if (t->n_generated > 1)
         fprintf(stderr, ", %.2f ms each (%.0f tok/s)", t->decode_s * 1e3 / (t->n_generated - 1),
                 rate(t->n_generated - 1, t->decode_s));
-    fprintf(stderr, " | %s | %s %s, %d threads", bitnet_finish_name(r->finish), info->backend, info->tier, info->n_threads);
+    fprintf(stderr, " | %s | %s %s, %d threads", bitnet_finish_name(r->finish), info->backend,
+            info->tier, info->n_threads);
     if (r->sampler.temp > 0) fprintf(stderr, " | seed %llu", (unsigned long long)r->sampler.seed);
     fprintf(stderr, "\n");
 }
@@ -110,8 +115,9 @@ static void add_timings(cJSON *to, const bitnet_timings *t) {
 
 static int print_json(run *r, const bitnet_model_info *info) {
     cJSON *o = cJSON_CreateObject();
-    char   seed[24];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->sampler.seed); /* a double would lose bits */
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu",
+             (unsigned long long)r->sampler.seed); /* a double would lose bits */
     cJSON_AddItemToObject(o, "prompt_token_ids", r->prompt_ids);
     cJSON_AddItemToObject(o, "token_ids", r->ids);
     r->prompt_ids = r->ids = NULL;
@@ -133,15 +139,15 @@ static int print_json(run *r, const bitnet_model_info *info) {
 
 /* Loads, runs, prints; everything it opened is closed by the caller. */
 static int answer(run *r, loaded *l, bitnet_engine **engine, track **tracking, char **file_text) {
-    bitnet_error  err = {0};
-    size_t        prompt_len = 0;
+    bitnet_error err = {0};
+    size_t prompt_len = 0;
     bitnet_status st = load_model(l, &r->load, &err);
-    if (st >= 0 && r->file)
-        st = load_text(file_text, &prompt_len, r->file, PROMPT_CAP, &err);
+    if (st >= 0 && r->file) st = load_text(file_text, &prompt_len, r->file, PROMPT_CAP, &err);
     if (st >= 0 && r->track_url) st = track_open(tracking, r->track_url, "cli", l->model, &err);
     if (st < 0) return args_fail(&err);
 
-    bitnet_engine_desc ed = {.model = l->model, .n_ctx = r->n_ctx, .n_batch = r->n_batch, .ring = track_ring(*tracking)};
+    bitnet_engine_desc ed = {
+        .model = l->model, .n_ctx = r->n_ctx, .n_batch = r->n_batch, .ring = track_ring(*tracking)};
     if (bitnet_engine_create(engine, &ed, &err) < 0) return args_fail(&err);
     bitnet_request req = {.prompt = r->file ? *file_text : r->prompt,
                           .prompt_len = r->file ? prompt_len : strlen(r->prompt),
@@ -162,37 +168,57 @@ int cmd_run(int argc, char **argv) {
     run r = {.n_predict = -1, .sampler = bitnet_sampler_default()};
     r.sampler.seed = NO_SEED;
     const arg_opt opts[] = {
-        {'m', "model", ARG_STR, &r.load.path, "FILE", NULL, "GGUF file; the embedded bitnet-tales when absent", 0, 0},
+        {'m', "model", ARG_STR, &r.load.path, "FILE", NULL,
+         "GGUF file; the embedded bitnet-tales when absent", 0, 0},
         {'p', "prompt", ARG_STR, &r.prompt, "TEXT", NULL, "text to continue", 0, 0},
-        {'f', "file", ARG_STR, &r.file, "FILE", NULL, "read the prompt from a file, - for stdin", 0, 0},
-        {'n', "predict", ARG_INT, &r.n_predict, "N", NULL, "most tokens to make; -1 until an end token or a full window", -1, 1 << 20},
-        {'c', "ctx-size", ARG_INT, &r.n_ctx, "N", NULL, "context window in tokens; 0 = what the model was trained with", 0, 1 << 20},
-        {'b', "batch-size", ARG_INT, &r.n_batch, "N", NULL, "prompt tokens per forward pass; 0 = 32", 0, 4096},
-        {'t', "threads", ARG_INT, &r.load.n_threads, "N", "BITNET_NUM_THREADS", "0 = all usable cores", 0, 1024},
-        {'s', "seed", ARG_U64, &r.sampler.seed, "N", NULL, "seed of the sampler; random when absent", 0, 0},
+        {'f', "file", ARG_STR, &r.file, "FILE", NULL, "read the prompt from a file, - for stdin", 0,
+         0},
+        {'n', "predict", ARG_INT, &r.n_predict, "N", NULL,
+         "most tokens to make; -1 until an end token or a full window", -1, 1 << 20},
+        {'c', "ctx-size", ARG_INT, &r.n_ctx, "N", NULL,
+         "context window in tokens; 0 = what the model was trained with", 0, 1 << 20},
+        {'b', "batch-size", ARG_INT, &r.n_batch, "N", NULL,
+         "prompt tokens per forward pass; 0 = 32", 0, 4096},
+        {'t', "threads", ARG_INT, &r.load.n_threads, "N", "BITNET_NUM_THREADS",
+         "0 = all usable cores", 0, 1024},
+        {'s', "seed", ARG_U64, &r.sampler.seed, "N", NULL,
+         "seed of the sampler; random when absent", 0, 0},
         {0, "temp", ARG_FLOAT, &r.sampler.temp, "X", NULL, "temperature; 0 = greedy (0.8)", 0, 100},
-        {0, "top-k", ARG_INT, &r.sampler.top_k, "N", NULL, "keep the N likeliest; 0 = off (40)", 0, INT32_MAX},
-        {0, "top-p", ARG_FLOAT, &r.sampler.top_p, "X", NULL, "keep the likeliest that make up X; 1 = off (0.95)", 0, 1},
-        {0, "min-p", ARG_FLOAT, &r.sampler.min_p, "X", NULL, "drop what is below X times the likeliest; 0 = off (0.05)", 0, 1},
-        {0, "json", ARG_FLAG, &r.is_json, NULL, NULL, "print one JSON object instead of the text", 0, 0},
-        {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0, 0},
-        {0, "cpu-mask", ARG_STR, &r.load.cpu_mask, "LIST", NULL, "kernels allowed: c, avx2, avx512vnni, all", 0, 0},
+        {0, "top-k", ARG_INT, &r.sampler.top_k, "N", NULL, "keep the N likeliest; 0 = off (40)", 0,
+         INT32_MAX},
+        {0, "top-p", ARG_FLOAT, &r.sampler.top_p, "X", NULL,
+         "keep the likeliest that make up X; 1 = off (0.95)", 0, 1},
+        {0, "min-p", ARG_FLOAT, &r.sampler.min_p, "X", NULL,
+         "drop what is below X times the likeliest; 0 = off (0.05)", 0, 1},
+        {0, "json", ARG_FLAG, &r.is_json, NULL, NULL, "print one JSON object instead of the text",
+         0, 0},
+        {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
+         0},
+        {0, "cpu-mask", ARG_STR, &r.load.cpu_mask, "LIST", NULL,
+         "kernels allowed: c, avx2, avx512vnni, all", 0, 0},
         {0}};
-    const arg_cmd cmd = {"run", "Answers one prompt: text to stdout, a summary to stderr.", "-p TEXT [options]", opts, NULL, NULL};
-    int           code = args_parse(&cmd, argc, argv);
+    const arg_cmd cmd = {"run",
+                         "Answers one prompt: text to stdout, a summary to stderr.",
+                         "-p TEXT [options]",
+                         opts,
+                         NULL,
+                         NULL};
+    int code = args_parse(&cmd, argc, argv);
     if (code >= 0) return code;
     if (!r.prompt == !r.file) {
-        fprintf(stderr, "bitnet: error: give the prompt with -p TEXT or -f FILE, one of the two [usage.prompt]\n");
+        fprintf(stderr, "bitnet: error: give the prompt with -p TEXT or -f FILE, one of the two "
+                        "[usage.prompt]\n");
         return EX_USAGE;
     }
-    if (r.sampler.seed == NO_SEED && getrandom(&r.sampler.seed, sizeof r.sampler.seed, 0) < 0) r.sampler.seed = 0;
+    if (r.sampler.seed == NO_SEED && getrandom(&r.sampler.seed, sizeof r.sampler.seed, 0) < 0)
+        r.sampler.seed = 0;
 
     struct sigaction sa = {.sa_handler = on_sigint};
     sigaction(SIGINT, &sa, NULL);
-    loaded         l = {0};
+    loaded l = {0};
     bitnet_engine *engine = NULL;
-    track         *tracking = NULL;
-    char          *file_text = NULL;
+    track *tracking = NULL;
+    char *file_text = NULL;
     code = answer(&r, &l, &engine, &tracking, &file_text);
     track_close(tracking);
     bitnet_engine_free(engine);

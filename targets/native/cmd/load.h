@@ -6,19 +6,19 @@
 #include "source_file.h"
 
 typedef struct load_opts {
-    const char *path;      /* NULL = the embedded model */
-    int32_t     n_threads; /* 0 = all usable cores */
-    const char *cpu_mask;  /* NULL = all */
+    const char *path;     /* NULL = the embedded model */
+    int32_t n_threads;    /* 0 = all usable cores */
+    const char *cpu_mask; /* NULL = all */
 } load_opts;
 
 typedef struct loaded {
-    source_file   file;
+    source_file file;
     bitnet_model *model;
 } loaded;
 
 /* Shows a progress bar on stderr when it is a terminal and loading takes over a second. */
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err);
-void          load_close(loaded *l); /* {0} is fine */
+void load_close(loaded *l); /* {0} is fine */
 
 /* The whole of a file, or of stdin for "-", at most cap bytes; malloc'd, terminated. */
 bitnet_status load_text(char **out, size_t *len, const char *path, size_t cap, bitnet_error *err);

@@ -262,11 +262,13 @@ static bool build(message *m, cJSON *from, const field *table) {
            cJSON_AddNumberToObject(m->json, "producer", 0) && take_fields(from, m->json, table + 1);
 }
 
+/* Lower case in what is printed too: viewers tell rows apart by it. */
 static void copy_instance(message *m) {
-    const char *s = get(m->json, "instance")->valuestring;
+    char *s = get(m->json, "instance")->valuestring;
     size_t n = strlen(s);
-    for (size_t i = 0; i <= n; i++)
-        m->instance[i] = s[i] >= 'A' && s[i] <= 'F' ? (char)(s[i] - 'A' + 'a') : s[i];
+    for (size_t i = 0; i < n; i++)
+        if (s[i] >= 'A' && s[i] <= 'F') s[i] = (char)(s[i] - 'A' + 'a');
+    memcpy(m->instance, s, n + 1);
 }
 
 const char *message_read_hello(message *m, message_metrics *metrics, const char *text, size_t n) {

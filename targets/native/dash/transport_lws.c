@@ -113,7 +113,9 @@ static void on_connect(lws_sorted_usec_list_t *sul) {
 }
 
 static void on_deadline(lws_sorted_usec_list_t *sul) {
-    lws_container_of(sul, uplink, deadline)->done = true;
+    uplink *l = lws_container_of(sul, uplink, deadline);
+    l->done = true;
+    lws_cancel_service(l->loop); /* timers run before the loop waits: do not wait again */
 }
 
 static void went_up(uplink *l) {

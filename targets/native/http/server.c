@@ -42,7 +42,10 @@ static void on_drain(lws_sorted_usec_list_t *sul) {
     server *s = lws_container_of(sul, server, drain);
     s->drained_ms += DRAIN_STEP_MS;
     s->done = (s->door.n_http == 0 && s->door.n_ws == 0) || s->drained_ms >= DRAIN_MS;
-    if (!s->done) lws_sul_schedule(s->loop, 0, sul, on_drain, DRAIN_STEP_MS * LWS_US_PER_MS);
+    if (s->done)
+        lws_cancel_service(s->loop); /* timers run before the loop waits: do not wait again */
+    else
+        lws_sul_schedule(s->loop, 0, sul, on_drain, DRAIN_STEP_MS * LWS_US_PER_MS);
 }
 
 static void begin_stop(server *s) {
