@@ -63,8 +63,10 @@ exec '${BITNET_EMCC}' \"$@\"
 endfunction()
 
 if(DEFINED ENV{EMSDK} OR BITNET_EMCC_VERSION VERSION_GREATER_EQUAL BITNET_EMSDK_MIN)
+    set(BITNET_EMCC_IS_OLD FALSE)
     set(CMAKE_C_COMPILER ${BITNET_EMCC} CACHE FILEPATH "")
 else()
+    set(BITNET_EMCC_IS_OLD TRUE) # cmake/wasm.cmake links differently then
     set(CMAKE_C_COMPILER ${CMAKE_BINARY_DIR}/emscripten/emcc CACHE FILEPATH "")
     if(NOT EXISTS ${CMAKE_C_COMPILER} OR CMAKE_CURRENT_LIST_FILE IS_NEWER_THAN ${CMAKE_C_COMPILER})
         bitnet_old_emscripten(${CMAKE_BINARY_DIR}/emscripten)

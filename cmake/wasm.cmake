@@ -18,14 +18,18 @@ if(BITNET_WASM_TIER STREQUAL relaxed)
     list(APPEND wasm_compile -mrelaxed-simd)
 endif()
 
-# Linked at -O1 with BigInt, so that nothing has to be rewritten after wasm-ld: the binaryen beside an old
-# Emscripten (108) knows only the draft opcodes of relaxed SIMD and would make the module invalid. The last
-# flag turns any such rewriting into an error. Code is optimised by clang, at -O3.
 set(wasm_link
-    -O1 -sWASM_BIGINT -sERROR_ON_WASM_CHANGES_AFTER_LINK
-    -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=web,worker -sFILESYSTEM=0 --no-entry
+    -sWASM_BIGINT -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=web,worker -sFILESYSTEM=0 --no-entry
     -sALLOW_MEMORY_GROWTH -sINITIAL_MEMORY=8MB -sMAXIMUM_MEMORY=4GB -sMEMORY_GROWTH_LINEAR_STEP=4MB
     -sTOTAL_STACK=256KB)
+if(BITNET_EMCC_IS_OLD)
+    # Nothing may rewrite the module after wasm-ld: the binaryen of an old Emscripten knows only the draft
+    # opcodes of relaxed SIMD and would make it invalid. -O1 and BigInt leave it nothing to do; the last flag
+    # turns any rewriting into an error. The code is optimised by clang, at -O3, all the same.
+    list(APPEND wasm_link -O1 -sERROR_ON_WASM_CHANGES_AFTER_LINK)
+else()
+    list(APPEND wasm_link -O3)
+endif()
 
 file(GLOB wasm_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_simd128.c)
 if(BITNET_WASM_TIER STREQUAL relaxed)

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/os.h"
+#include "cache/prefix.h"
 #include "engine/request.h"
 #include "text/tokenizer.h"
 #include "model/model.h"
@@ -28,6 +29,7 @@ struct bitnet_engine {
     bitnet_allocator allocator;
     bitnet_ctx *ctx;
     bitnet_ring *ring;
+    bitnet_prefix prefix;
     int32_t n_batch, n_vocab;
     void *scratch; /* of the sampler */
     char *piece;   /* [piece_cap] bytes of one token */
@@ -73,7 +75,16 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
         e->piece = bitnet_alloc(a, (size_t)e->piece_cap);
         e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
         e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
-        if (!e->piece || !e->text || !e->scratch)
+        e->prefix.fingerprint = bitnet_model_get_info(e->model).fingerprint;
+        e->prefix.n_tiers = desc->n_tiers < PREFIX_TIERS ? desc->n_tiers : PREFIX_TIERS;
+        for (int32_t i = 0; i < e->prefix.n_tiers; i++)
+            e->prefix.tier[i] = desc->tiers[i];
+        if (e->prefix.n_tiers > 0) {
+            e->prefix.value_size = bitnet_tier_value_size(e->model, bitnet_ctx_size(e->ctx));
+            e->prefix.value = bitnet_alloc(a, e->prefix.value_size);
+        }
+        bool lacks_value = e->prefix.n_tiers > 0 && !e->prefix.value;
+        if (!e->piece || !e->text || !e->scratch || lacks_value)
             st = bitnet_fail(err, BITNET_E_NOMEM, "engine.memory",
                              "no memory for the engine's buffers");
     }
@@ -98,6 +109,7 @@ void bitnet_engine_free(bitnet_engine *e) {
     bitnet_ctx_free(e->ctx);
     bitnet_free(&e->allocator, e->piece, (size_t)e->piece_cap);
     bitnet_free(&e->allocator, e->text, N_EVENTS * e->text_cap);
+    bitnet_free(&e->allocator, e->prefix.value, e->prefix.value_size);
     bitnet_free(&e->allocator, e->scratch, bitnet_sampler_scratch_size(e->n_vocab));
     bitnet_os_mutex_destroy(&e->lock);
     bitnet_allocator a = e->allocator;
@@ -274,6 +286,7 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
     if (r->state == REQUEST_QUEUED) {
         r->state = REQUEST_PREFILL;
         r->started_ns = now;
+        bitnet_prefix_fetch(&e->prefix, e->ctx, r->prompt, r->n_prompt);
         r->n_done = bitnet_ctx_match(e->ctx, r->prompt, r->n_prompt);
         if (r->n_done == r->n_prompt) r->n_done--; /* its logits are needed */
         r->timings.n_prompt_computed = r->n_prompt - r->n_done;
@@ -284,11 +297,14 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
     bitnet_status st = bitnet_ctx_sync(e->ctx, r->prompt, r->n_done);
     if (st < 0) return end_with_error(e, r, st, "prefill");
     if (r->n_done < r->n_prompt) return BITNET_OK;
+    bitnet_prefix_store(&e->prefix, e->ctx, r->prompt, r->n_prompt);
     uint64_t done = bitnet_os_now_ns();
     r->state = REQUEST_DECODE;
     r->timings.prefill_s = since(r->started_ns, done);
     uint64_t n = (uint64_t)r->timings.n_prompt_computed;
     bitnet_ring_push(e->ring, done, BITNET_METRIC_TOKENS_IN, (double)n, r->id, 0);
+    bitnet_ring_push(e->ring, done, BITNET_METRIC_REUSED, (double)r->n_prompt - (double)n, r->id,
+                     0);
     bitnet_ring_push(e->ring, done, BITNET_METRIC_PREFILL_RATE, (double)n / r->timings.prefill_s,
                      r->id, n);
     return sample(e, r, done);

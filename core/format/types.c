@@ -43,9 +43,9 @@ static const bitnet_type_info types[] = {
     [36] = {"I2_S", 128, 32, 32},
     [37] = {"I8_S", 1, 1, 32},
     [38] = {"TL1", 4, 1, 32},
-    /* ggml's MXFP4 (17 bytes for 32 weights) or bitnet.cpp's TL2 (about 5 for 24, depending on the
-     * machine that wrote it). Neither runs here, so the size is a lower bound for both: a sound file
-     * of either kind is listed, and refused by name when its weights are bound. */
+    /* ggml's MXFP4 (17 bytes for 32 weights) or bitnet.cpp's TL2 (about 5 for 24; it depends on
+     * the tiles it was written for). Neither runs here, so the size is a lower bound for both: a
+     * sound file of either kind is listed, and refused by name when its weights are bound. */
     [39] = {"MXFP4/TL2", 32, 6, 0},
     [40] = {"NVFP4", 64, 36, 0},
     [41] = {"Q1_0", 128, 18, 0},

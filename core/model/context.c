@@ -167,6 +167,52 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     return append(c, tok + same, n - same);
 }
 
+/* ---- save and load -----------------------------------------------------------------------------
+ */
+
+/* One row of the state: the n positions of one layer, one head, keys or values; rows follow each
+ * other. */
+typedef struct kv_rows {
+    size_t n_rows, row_size, stride, offset; /* bytes; stride from row to row in the buffer */
+} kv_rows;
+
+static kv_rows rows_of(const bitnet_ctx *c, int32_t first, int32_t n) {
+    size_t position = (size_t)c->kv.head_dim * sizeof(float);
+    return (kv_rows){(size_t)c->model->hp.n_layer * (size_t)c->kv.n_head_kv, (size_t)n * position,
+                     (size_t)c->n_ctx * position, (size_t)first * position};
+}
+
+size_t bitnet_ctx_save(const bitnet_ctx *c, int32_t first, int32_t n, void *out, size_t cap) {
+    size_t size = (size_t)bitnet_kv_size(&c->model->hp, n);
+    if (cap < size || first < 0 || first + n > c->len) return size;
+    kv_rows r = rows_of(c, first, n);
+    uint8_t *o = out;
+    for (size_t i = 0; i < 2 * r.n_rows; i++, o += r.row_size)
+        ops_of(c)->read(c->model->backend, o, i < r.n_rows ? c->kv.k : c->kv.v,
+                        i % r.n_rows * r.stride + r.offset, r.row_size);
+    return size;
+}
+
+bitnet_status bitnet_ctx_load(bitnet_ctx *c, const bitnet_token *tok, int32_t first, int32_t n,
+                              const void *data, size_t size) {
+    if (first < 0 || n < 1 || n > c->n_ctx || first > c->n_ctx - n) return BITNET_E_INVAL;
+    if (size != (size_t)bitnet_kv_size(&c->model->hp, n) ||
+        bitnet_ctx_match(c, tok, first) < first || !tokens_are_valid(c, tok + first, n))
+        return BITNET_E_INVAL;
+    kv_rows r = rows_of(c, first, n);
+    const uint8_t *d = data;
+    c->len = first;
+    c->has_logits = false;
+    for (size_t i = 0; i < 2 * r.n_rows; i++, d += r.row_size) {
+        bitnet_status st = ops_of(c)->write(c->model->backend, i < r.n_rows ? c->kv.k : c->kv.v,
+                                            i % r.n_rows * r.stride + r.offset, d, r.row_size);
+        if (st < 0) return st;
+    }
+    memcpy(c->tok + first, tok + first, (size_t)n * sizeof *tok);
+    c->len = first + n;
+    return BITNET_OK;
+}
+
 bitnet_status bitnet_ctx_decode(bitnet_ctx *c, bitnet_token next) {
     if (!tokens_are_valid(c, &next, 1)) return BITNET_E_INVAL;
     if (c->len >= c->n_ctx) return BITNET_E_CTX_FULL;

@@ -122,6 +122,7 @@ bitnet_model_info bitnet_model_get_info(const bitnet_model *m) {
         .file_size = m->source.size,
         .weight_size = m->weights.size,
         .token_bytes = m->weights.token_bytes,
+        .fingerprint = m->weights.fingerprint,
     };
 }
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 /* ---- hyper-parameters -------------------------------------------------------------------------
  */
 
@@ -173,6 +175,16 @@ static bitnet_status check_values(const bitnet_tensor_entry *e, const void *data
     return BITNET_OK;
 }
 
+/* Name, shape, type and the first and last 256 bytes of a tensor (the scale among them). */
+static uint64_t fingerprint(uint64_t h, const bitnet_tensor_entry *e, const void *data) {
+    size_t n = e->size < 256 ? (size_t)e->size : 256;
+    h = hash_bytes(h, e->name, strlen(e->name));
+    h = hash_bytes(h, e->ne, sizeof e->ne);
+    h = hash_word(h, e->type);
+    h = hash_bytes(h, data, n);
+    return hash_bytes(h, (const uint8_t *)data + e->size - n, n);
+}
+
 static bitnet_status bind(binder *b, const char *name, int64_t k, int64_t n, bitnet_weight **out) {
     const bitnet_tensor_entry *e = bitnet_dir_tensor(b->dir, name);
     if (!e)
@@ -193,6 +205,7 @@ static bitnet_status bind(binder *b, const char *name, int64_t k, int64_t n, bit
     if (st >= 0) st = check_values(e, data, b->err);
     if (st < 0) return st;
     bitnet_tensor t = {e->name, (bitnet_type)e->type, {k, n}, data, e->size};
+    b->w->fingerprint = fingerprint(b->w->fingerprint, e, data);
     b->w->n_params += (uint64_t)k * (uint64_t)n;
     b->w->size += e->size;
     b->w->token_bytes += e->size;

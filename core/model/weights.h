@@ -38,7 +38,7 @@ typedef struct bitnet_weights {
     bitnet_layer *layer;        /* [n_layer] */
     bitnet_copy *copy;          /* tensor bytes read from a source that cannot be mapped */
     uint32_t n_copy, copy_cap;
-    uint64_t n_params, size, token_bytes;
+    uint64_t n_params, size, token_bytes, fingerprint;
 } bitnet_weights;
 
 /* Reads and range-checks the hyper-parameters of arch (reliability: every one has a stated range).

@@ -222,8 +222,7 @@ static bool add_token(loader *l, int32_t id, const char *s, size_t len) {
     v->text_pos[id + 1] = v->text_pos[id] + (uint32_t)n;
     if (v->max_text < (int32_t)n) v->max_text = (int32_t)n;
 
-    /* Findable is what byte-level text can spell: not, for instance, a special with a plain space.
-     */
+    /* Findable is what byte-level text can spell; a special with a plain space, say, is not. */
     if (n == 0 || n_byte != (int32_t)n || memcmp(text, bytes, n) != 0) return true;
     uint32_t *slot = bitnet_vocab_slot(v, text, n);
     if (!slot)

@@ -1,5 +1,5 @@
-/* test_alloc.c: memory. Decoding allocates nothing; and when the n-th allocation fails, for every n,
- * loading and running ends with a clear error, leaks nothing and can be tried again.
+/* test_alloc.c: memory. Decoding allocates nothing; and when the n-th allocation fails, for every
+ * n, loading and running ends with a clear error, leaks nothing and can be tried again.
  */
 #include "load_file.h"
 #include "count_alloc.h"
@@ -17,14 +17,17 @@ static int note_calls(void *user, const bitnet_event *ev) {
 
 static void prefill_and_decoding_allocate_nothing(void **state) {
     (void)state;
-    count_alloc      c = {0};
+    count_alloc c = {0};
     bitnet_allocator a = count_alloc_of(&c);
-    test_model       t;
+    test_model t;
     test_model_open(&t, 2, 0, &a);
     assert_true(c.n_calls > 50); /* the counter sees the library's allocations */
     bitnet_engine *e;
-    assert_int_equal(bitnet_engine_create(&e, &(bitnet_engine_desc){.model = t.model}, NULL), BITNET_OK);
-    bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens = 300,
+    assert_int_equal(bitnet_engine_create(&e, &(bitnet_engine_desc){.model = t.model}, NULL),
+                     BITNET_OK);
+    bitnet_request req = {.prompt = "Once upon a time",
+                          .prompt_len = 16,
+                          .max_tokens = 300,
                           .sampler = {.temp = 0.7f, .top_k = 40, .top_p = 0.95f, .seed = 4}};
     assert_int_equal(bitnet_engine_run(e, &req, note_calls, &c, NULL), BITNET_OK);
     assert_int_equal(calls_at_end, calls_at_first_token);
@@ -35,13 +38,14 @@ static void prefill_and_decoding_allocate_nothing(void **state) {
 
 /* The whole life of a request. Returns the status of the first call that failed. */
 static bitnet_status whole_run(const bitnet_allocator *a, bitnet_error *err) {
-    source_file       f;
-    bitnet_model     *model = NULL;
-    bitnet_engine    *engine = NULL;
-    bitnet_status     st = source_file_open(&f, NULL, err);
+    source_file f;
+    bitnet_model *model = NULL;
+    bitnet_engine *engine = NULL;
+    bitnet_status st = source_file_open(&f, NULL, err);
     bitnet_model_desc md = {.source = &f.source, .n_threads = 2, .allocator = *a};
     if (st >= 0) st = bitnet_model_load(&model, &md, err);
-    if (st >= 0) st = bitnet_engine_create(&engine, &(bitnet_engine_desc){.model = model, .n_ctx = 32}, err);
+    if (st >= 0)
+        st = bitnet_engine_create(&engine, &(bitnet_engine_desc){.model = model, .n_ctx = 32}, err);
     bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens = 2};
     if (st >= 0) st = bitnet_engine_run(engine, &req, NULL, NULL, err);
     bitnet_engine_free(engine);
@@ -51,17 +55,19 @@ static bitnet_status whole_run(const bitnet_allocator *a, bitnet_error *err) {
 }
 
 static void fail_each(bool is_sticky) {
-    count_alloc      c = {0};
+    count_alloc c = {0};
     bitnet_allocator a = count_alloc_of(&c);
-    bitnet_error     err = {0};
+    bitnet_error err = {0};
     assert_int_equal(whole_run(&a, &err), BITNET_OK);
     long n_sites = c.n_calls;
     for (long n = 1; n <= n_sites; n++) {
         c = (count_alloc){.fail_at = n, .is_sticky = is_sticky};
         err = (bitnet_error){0};
         bitnet_status st = whole_run(&a, &err);
-        /* a pool without a worker is a smaller pool, so a success is allowed; a wrong status is not */
-        if (st != BITNET_E_NOMEM && st != BITNET_OK) fail_msg("allocation %ld: status %d (%s)", n, st, err.text);
+        /* a pool without a worker is a smaller pool, so a success is allowed; a wrong status is not
+         */
+        if (st != BITNET_E_NOMEM && st != BITNET_OK)
+            fail_msg("allocation %ld: status %d (%s)", n, st, err.text);
         if (st < 0 && !err.text[0]) fail_msg("allocation %ld: no sentence", n);
         if (c.live != 0) fail_msg("allocation %ld: %zu bytes leaked (%s)", n, c.live, err.text);
     }

@@ -1,8 +1,9 @@
-/* fuzz.h: what the fuzzers share. Each is one LLVMFuzzerTestOneInput for libFuzzer:
+/* fuzz.h: what the fuzzers of file and text share. Each is one LLVMFuzzerTestOneInput for
+ * libFuzzer:
  *
  *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Icore -Icore/include -Itests/unit \
- *         tests/fuzz/fuzz_gguf.c tests/unit/gguf_writer.c core/base/base.c core/format/(all).c
- * core/text/(all).c make_seeds corpus && fuzz_gguf corpus
+ *         tests/fuzz/fuzz_gguf.c tests/unit/gguf_writer.c core/base/base.c core/format/?*.c
+ * core/text/?*.c make_seeds corpus && ./a.out corpus
  */
 #ifndef BITNET_TEST_FUZZ_H
 #define BITNET_TEST_FUZZ_H

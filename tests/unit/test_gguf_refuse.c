@@ -69,7 +69,7 @@ static void string_past_the_end(gguf_writer *w) {
 }
 static void array_of_arrays(gguf_writer *w) { gguf_put_array(w, "x", 9, 0); }
 static void array_of_type_13(gguf_writer *w) { gguf_put_array(w, "x", 13, 0); }
-static void array_past_the_end(gguf_writer *w) { gguf_put_array(w, "x", 12, 1000); }
+static void array_past_the_end(gguf_writer *w) { gguf_put_array(w, "x", 12, 100); }
 static void array_of_2_to_61(gguf_writer *w) { gguf_put_array(w, "x", 12, (uint64_t)1 << 61); }
 static void strings_past_the_end(gguf_writer *w) { gguf_put_array(w, "x", 8, 1000); }
 static void alignment_0(gguf_writer *w) { gguf_put_u32(w, "general.alignment", 0); }
@@ -157,7 +157,7 @@ static const struct refusal {
     BUILD("gguf.truncated", string_past_the_end, "key 'x': needs 1048576 bytes at byte"),
     BUILD("gguf.kv.array.type", array_of_arrays, "key 'x': array elements of type 9"),
     BUILD("gguf.kv.array.type", array_of_type_13, "key 'x': array elements of type 13"),
-    BUILD("gguf.kv.array.count", array_past_the_end, "array of 1000 elements but only"),
+    BUILD("gguf.kv.array.count", array_past_the_end, "array of 100 elements but only"),
     BUILD("gguf.kv.array.count", array_of_2_to_61, "array of 2305843009213693952 elements"),
     BUILD("gguf.kv.array.count", strings_past_the_end, "array of 1000 elements but only"),
     BUILD("gguf.alignment", alignment_0, "is 0; allowed is a power of two from 8 to 1048576"),

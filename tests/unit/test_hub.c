@@ -173,6 +173,21 @@ static void of_those_that_ended_the_last_64_are_kept(void **state) {
     assert_non_null(strstr(story, "H70 B70 "));
 }
 
+static void of_each_producer_the_last_600_windows_are_kept(void **state) {
+    hub *h = *state;
+    client p, v;
+    join_producer(h, &p, 1);
+    for (unsigned i = 1; i <= HUB_WINDOWS_MAX + 50; i++) {
+        pass(100);
+        assert_int_equal(send_window(h, &p, i), 0);
+    }
+    join_viewer(h, &v);
+    assert_string_equal(heard(h, &v, 3), "W H1 w1.51 ");
+    const char *story = heard(h, &v, -1);
+    assert_non_null(strstr(story, "w1.52 w1.53 "));
+    assert_string_equal(story + strlen(story) - strlen("w1.649 w1.650 "), "w1.649 w1.650 ");
+}
+
 static void a_row_that_comes_back_keeps_its_number_and_its_windows(void **state) {
     hub *h = *state;
     client first, second, v, late;
@@ -396,6 +411,7 @@ int main(void) {
         T(what_happens_during_a_replay_is_heard_once_and_after_it),
         T(an_ended_producer_is_shown_for_ten_minutes),
         T(of_those_that_ended_the_last_64_are_kept),
+        T(of_each_producer_the_last_600_windows_are_kept),
         T(a_row_that_comes_back_keeps_its_number_and_its_windows),
         T(a_viewer_that_falls_behind_is_told_how_many_it_missed),
         T(a_viewer_that_reads_nothing_for_30_seconds_is_closed),

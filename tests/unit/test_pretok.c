@@ -36,7 +36,7 @@ static void contractions_are_cut_off_in_any_case(void **state) {
     expect_pieces("I|'VE| DON|'T|,| he|'Ll|'s|'d|'m|'rE");
     expect_pieces("rock|'n| roll");    /* 'n is none: the apostrophe leads the word */
     expect_pieces("'s|old");           /* ends inside a word */
-    expect_pieces("'v| '|l| '|r");      /* half of one */
+    expect_pieces("'v| '|l| '|r");     /* half of one */
     expect_pieces("it|\xe2\x80\x99s"); /* a curly apostrophe is not one */
 }
 

@@ -37,6 +37,7 @@
 #include "bitnet/context.h"
 #include "bitnet/sampler.h"
 #include "bitnet/tracker.h"
+#include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
 

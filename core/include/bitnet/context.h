@@ -36,6 +36,16 @@ BITNET_API int32_t bitnet_ctx_match(const bitnet_ctx *ctx, const bitnet_token *t
 /* Append one token and compute its logits. E_CTX_FULL when the window is full. */
 BITNET_API bitnet_status bitnet_ctx_decode(bitnet_ctx *ctx, bitnet_token next);
 
+/* Keys and values of positions first .. first + n - 1 as bytes, to be loaded into a context of the
+ * same model later. save returns the bytes needed, bitnet_model_ctx_size(model, n), and writes when
+ * cap is enough; the timeline must hold the positions. load makes the timeline tok[0 .. first + n),
+ * the positions before `first` being there already. E_INVAL: the sizes do not fit, or they are not.
+ */
+BITNET_API size_t bitnet_ctx_save(const bitnet_ctx *ctx, int32_t first, int32_t n, void *out,
+                                  size_t cap);
+BITNET_API bitnet_status bitnet_ctx_load(bitnet_ctx *ctx, const bitnet_token *tok, int32_t first,
+                                         int32_t n, const void *data, size_t size);
+
 BITNET_API const float *
 bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
 BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);

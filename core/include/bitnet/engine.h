@@ -12,6 +12,7 @@
 
 #include "bitnet/context.h"
 #include "bitnet/sampler.h"
+#include "bitnet/tier.h"
 #include "bitnet/tokenizer.h"
 #include "bitnet/tracker.h"
 
@@ -27,6 +28,8 @@ typedef struct bitnet_engine_desc {
     int32_t n_ctx;             /* 0 = the model's own */
     int32_t n_batch;           /* prompt tokens per step; 0 = 32 */
     bitnet_ring *ring;         /* tracker ring of the thread that steps; NULL = not tracked */
+    const bitnet_tier *tiers;  /* caches of prompt prefixes, fast to slow; copied, not closed */
+    int32_t n_tiers;           /* at most 4; 0 = only what the context itself still holds */
 } bitnet_engine_desc;
 
 typedef struct bitnet_request {

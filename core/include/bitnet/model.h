@@ -82,6 +82,7 @@ typedef struct bitnet_model_info {
     uint64_t file_size;   /* bytes of the model file */
     uint64_t weight_size; /* bytes of tensor data bound to the backend */
     uint64_t token_bytes; /* bytes of weights one decoded token reads */
+    uint64_t fingerprint; /* of shapes and samples of every tensor; seeds cache keys */
 } bitnet_model_info;
 
 /* Reads the directory, checks every shape against the hyper-parameters, binds the weights.

@@ -1,0 +1,307 @@
+/* exports.c: see exports.h.
+ *
+ * The file is kept once: the source seam maps the reserved block, and the model points into it. The
+ * tracker is made with the session, because the engine pushes into a ring from its first step; a
+ * report may be opened and closed behind it at any time.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/os.h"
+#include "bitnet/bitnet.h"
+#include "exports.h"
+#include "transport_ws.h"
+
+#define FILE_ALIGN  64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
+#define RING_CAP    2048
+#define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
+#define JSON_CAP    2048
+
+struct bitnet_session {
+    uint8_t *file; /* [file_size] */
+    size_t file_size;
+    bitnet_source source; /* over file */
+    bitnet_model *model;
+    bitnet_engine *engine;
+    int32_t n_ctx;
+
+    bitnet_tracker *tracker;
+    bitnet_ring *engine_ring, *monitor_ring;
+    bitnet_sink report; /* write is NULL while nobody listens */
+    bitnet_ws *ws;      /* the report's transport */
+    uint64_t memory_ns; /* when the memory metric was last recorded */
+
+    bitnet_event event; /* the one polled last */
+    bitnet_error err;
+    char json[JSON_CAP];
+};
+
+/* ---- life ------------------------------------------------------------------ */
+
+static bitnet_status source_read(void *ctx, uint64_t off, void *dst, size_t n) {
+    memcpy(dst, ((bitnet_session *)ctx)->file + off, n);
+    return BITNET_OK;
+}
+
+static const void *source_map(void *ctx, uint64_t off, size_t n) {
+    (void)n;
+    return ((bitnet_session *)ctx)->file + off;
+}
+
+/* The tracker has one sink for its whole life and the rings outlive every report: reporting can
+ * start and stop while the engine runs. */
+static bitnet_status forward_window(void *ctx, const bitnet_window *w) {
+    bitnet_session *s = ctx;
+    return s->report.write ? s->report.write(s->report.ctx, w) : BITNET_OK;
+}
+
+void bitnet_session_track_close(bitnet_session *s) {
+    if (!s->report.write) return;
+    bitnet_tracker_pump(s->tracker, bitnet_os_now_ns());
+    s->report.close(s->report.ctx);
+    s->report = (bitnet_sink){0};
+    s->ws = NULL;
+}
+
+void bitnet_session_free(bitnet_session *s) {
+    if (!s) return;
+    bitnet_engine_free(s->engine);
+    bitnet_model_free(s->model);
+    if (s->tracker) bitnet_session_track_close(s);
+    bitnet_tracker_free(s->tracker);
+    free(s->file);
+    free(s);
+}
+
+bitnet_session *bitnet_session_create(void) {
+    bitnet_session *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    if (bitnet_tracker_create(&s->tracker, &(bitnet_tracker_desc){.ring_cap = RING_CAP}) < 0)
+        goto fail;
+    s->engine_ring = bitnet_tracker_ring(s->tracker);
+    s->monitor_ring = bitnet_tracker_ring(s->tracker);
+    if (!s->engine_ring || !s->monitor_ring) goto fail;
+    if (bitnet_tracker_add_sink(s->tracker, (bitnet_sink){.write = forward_window, .ctx = s}) < 0)
+        goto fail;
+    return s;
+fail:
+    bitnet_session_free(s);
+    return NULL;
+}
+
+void *bitnet_session_reserve(bitnet_session *s, size_t size) {
+    uint64_t room = 0;
+    if (s->file) {
+        bitnet_fail(&s->err, BITNET_E_INVAL, "session.reserved",
+                    "the session holds a file already");
+        return NULL;
+    }
+    if (!ck_align(size ? size : 1, FILE_ALIGN, &room) && room <= SIZE_MAX)
+        s->file = aligned_alloc(FILE_ALIGN, (size_t)room);
+    if (!s->file)
+        bitnet_fail(
+            &s->err, BITNET_E_NOMEM, "session.memory",
+            "the model file needs %.1f MB, and the browser gave no more than the %.1f MB that "
+            "the page holds already",
+            (double)size * 1e-6, (double)bitnet_os_rss() * 1e-6);
+    s->file_size = size;
+    return s->file;
+}
+
+bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx) {
+    if (!s->file || s->model)
+        return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
+                           "load comes after reserve, once");
+    s->source =
+        (bitnet_source){.size = s->file_size, .read = source_read, .map = source_map, .ctx = s};
+    bitnet_model_desc md = {.source = &s->source, .n_threads = n_threads};
+    bitnet_status st = bitnet_model_load(&s->model, &md, &s->err);
+    if (st < 0) return st;
+    bitnet_engine_desc ed = {.model = s->model, .n_ctx = n_ctx, .ring = s->engine_ring};
+    s->n_ctx = n_ctx > 0 ? n_ctx : bitnet_model_get_info(s->model).n_ctx_train;
+    return bitnet_engine_create(&s->engine, &ed, &s->err);
+}
+
+const char *bitnet_session_error_id(const bitnet_session *s) {
+    return s->err.id ? s->err.id : "";
+}
+const char *bitnet_session_error_text(const bitnet_session *s) {
+    return s->err.text;
+}
+
+/* ---- JSON, for what is asked once per model or answer ----------------------- */
+
+/* Quotes, backslashes and control bytes escaped; names in a file may hold any byte but zero, and
+ * the reader's UTF-8 decoder replaces what is not UTF-8. */
+static size_t put_string(char *out, size_t cap, size_t at, const char *key, const char *text) {
+    at += (size_t)snprintf(out + at, cap - at, "\"%s\":\"", key);
+    for (; *text && at + 16 < cap; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\' || c < 0x20)
+            at += (size_t)snprintf(out + at, cap - at, "\\u%04x", c);
+        else
+            out[at++] = (char)c;
+    }
+    at += (size_t)snprintf(out + at, cap - at, "\",");
+    return at;
+}
+
+const char *bitnet_session_info(bitnet_session *s) {
+    bitnet_model_info i = bitnet_model_get_info(s->model);
+    char *out = s->json;
+    size_t at = 1;
+    out[0] = '{';
+    at = put_string(out, JSON_CAP, at, "arch", i.arch);
+    at = put_string(out, JSON_CAP, at, "name", i.name);
+    at = put_string(out, JSON_CAP, at, "backend", i.backend);
+    at = put_string(out, JSON_CAP, at, "tier", i.tier);
+    at = put_string(out, JSON_CAP, at, "tokenizer", i.tokenizer);
+    snprintf(out + at, JSON_CAP - at,
+             "\"threads\":%d,\"nCtx\":%d,\"nCtxTrain\":%d,\"nLayer\":%d,\"nEmbd\":%d,\"nVocab\":%d,"
+             "\"nParams\":%" PRIu64 ",\"fileSize\":%" PRIu64 ",\"weightSize\":%" PRIu64
+             ",\"tokenBytes\":%" PRIu64 ",\"contextSize\":%" PRIu64 "}",
+             i.n_threads, s->n_ctx, i.n_ctx_train, i.n_layer, i.n_embd, i.n_vocab, i.n_params,
+             i.file_size, i.weight_size, i.token_bytes, bitnet_model_ctx_size(s->model, s->n_ctx));
+    return out;
+}
+
+/* ---- requests -------------------------------------------------------------- */
+
+uint32_t bitnet_session_submit(bitnet_session *s, const char *prompt, size_t len,
+                               int32_t max_tokens, const bitnet_sampler_desc *sampler) {
+    bitnet_request req = {
+        .prompt = prompt, .prompt_len = len, .max_tokens = max_tokens, .sampler = *sampler};
+    uint32_t id = 0;
+    bitnet_status st = bitnet_engine_submit(s->engine, &req, &id, &s->err);
+    if (st == BITNET_AGAIN)
+        bitnet_fail(&s->err, st, "engine.busy", "too many requests are waiting already");
+    return st == BITNET_OK ? id : 0;
+}
+
+bitnet_sampler_desc *bitnet_session_sampler(uint64_t seed) {
+    bitnet_sampler_desc *d = malloc(sizeof *d);
+    if (d) {
+        *d = bitnet_sampler_default();
+        d->seed = seed;
+    }
+    return d;
+}
+
+/* Converting a double outside int32 traps in WebAssembly; -1 is what the sampler's own check
+ * refuses. */
+static int32_t to_int(double v) {
+    return v >= 0 && v <= INT32_MAX ? (int32_t)v : -1;
+}
+
+void bitnet_session_sampler_set(bitnet_sampler_desc *d, bitnet_sampler_field field, double value) {
+    switch (field) {
+    case BITNET_SAMPLER_TEMP:
+        d->temp = (float)value;
+        break;
+    case BITNET_SAMPLER_TOP_K:
+        d->top_k = to_int(value);
+        break;
+    case BITNET_SAMPLER_TOP_P:
+        d->top_p = (float)value;
+        break;
+    case BITNET_SAMPLER_MIN_P:
+        d->min_p = (float)value;
+        break;
+    }
+}
+
+bitnet_status bitnet_session_step(bitnet_session *s) {
+    return bitnet_engine_step(s->engine);
+}
+void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
+    bitnet_engine_cancel(s->engine, id);
+}
+
+int32_t bitnet_session_poll(bitnet_session *s) {
+    if (bitnet_engine_poll(s->engine, &s->event) != BITNET_OK) return 0;
+    if (s->event.kind == BITNET_EVENT_END) s->err = s->event.error;
+    return 1 + (int32_t)s->event.kind;
+}
+
+uint32_t bitnet_session_event_request(const bitnet_session *s) {
+    return s->event.request;
+}
+bitnet_token bitnet_session_event_token(const bitnet_session *s) {
+    return s->event.token;
+}
+const char *bitnet_session_event_text(const bitnet_session *s) {
+    return s->event.text;
+}
+size_t bitnet_session_event_text_len(const bitnet_session *s) {
+    return s->event.text_len;
+}
+const bitnet_token *bitnet_session_event_prompt(const bitnet_session *s) {
+    return s->event.prompt;
+}
+int32_t bitnet_session_event_n_prompt(const bitnet_session *s) {
+    return s->event.n_prompt;
+}
+
+const char *bitnet_session_event_end(bitnet_session *s) {
+    const bitnet_timings *t = &s->event.timings;
+    snprintf(s->json, JSON_CAP,
+             "{\"finish_reason\":\"%s\",\"timings\":{\"n_prompt\":%d,\"n_prompt_computed\":%d,"
+             "\"n_generated\":%d,\"tokenize_s\":%.9g,\"prefill_s\":%.9g,\"ttft_s\":%.9g,"
+             "\"decode_s\":%.9g,\"sample_s\":%.9g,\"e2e_s\":%.9g}}",
+             bitnet_finish_name(s->event.finish), t->n_prompt, t->n_prompt_computed, t->n_generated,
+             t->tokenize_s, t->prefill_s, t->ttft_s, t->decode_s, t->sample_s, t->e2e_s);
+    return s->json;
+}
+
+int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len, uint32_t flags,
+                                bitnet_token *out, int32_t cap) {
+    int32_t n = bitnet_tokenize(s->model, text, len, flags, out, cap);
+    if (n < 0)
+        bitnet_fail(&s->err, (bitnet_status)n, "tokenize", "the text cannot be tokenized: %s",
+                    bitnet_status_text((bitnet_status)n));
+    return n;
+}
+
+/* ---- tracker --------------------------------------------------------------- */
+
+bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
+                                        uint64_t instance) {
+    bitnet_transport transport;
+    bitnet_session_track_close(s);
+    bitnet_status st = bitnet_transport_ws_open(&transport, &s->ws, url);
+    if (st >= 0) {
+        bitnet_model_info info = bitnet_model_get_info(s->model);
+        bitnet_report_desc rd = {.name = name,
+                                 .backend = "wasm",
+                                 .tier = info.tier,
+                                 .model = info.name,
+                                 .n_threads = info.n_threads,
+                                 .instance = instance};
+        st = bitnet_report_open(&s->report, transport, &rd);
+        if (st < 0) transport.close(transport.ctx);
+    }
+    if (st < 0) {
+        s->ws = NULL;
+        return bitnet_fail(&s->err, st, "track.memory", "no memory for the tracker");
+    }
+    return BITNET_OK;
+}
+
+int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code) {
+    *close_code = 0;
+    return s->ws ? (int32_t)bitnet_ws_get_state(s->ws, close_code) : -1;
+}
+
+void bitnet_session_pump(bitnet_session *s) {
+    uint64_t now = bitnet_os_now_ns();
+    if (s->ws) bitnet_ws_pump(s->ws, now);
+    if (now - s->memory_ns >= MEMORY_EACH) {
+        s->memory_ns = now;
+        bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_MEMORY, (double)bitnet_os_rss(), 0, 0);
+    }
+    bitnet_tracker_pump(s->tracker, now);
+}

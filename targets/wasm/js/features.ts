@@ -1,0 +1,117 @@
+/* features.ts: what this browser can run: SIMD tiers and threads, each with a sentence that says why.
+ *
+ * A tier counts only when the engine accepts its instructions and gets a sum right with them, from both of
+ * its compilers: engines start with a fast compiler and replace hot code, and one of V8's was seen to
+ * compute relaxed dot products wrongly. The relaxed dot is tested as the kernels use it: any int8 in the
+ * first operand, 0 … 127 in the second (outside that, hardware may differ).
+ */
+import type { Tier } from "./types.js";
+
+const MAX_AUTO_THREADS = 8;
+
+/* v128 at 48 = v128 at 48 + dot(v128 at 0, v128 at 16), repeated n times; exported as f(n), memory as m:
+ *   (loop (v128.store offset=48 (i32.const 0) …) (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) */
+const ZERO = [0x41, 0];
+const LOAD = (offset: number): number[] => [...ZERO, 0xfd, 0x00, 4, offset];
+const DOT: Record<Tier, number[]> = {
+  /* i32x4.dot_i16x8_s, i32x4.add */
+  simd128: [...LOAD(0), ...LOAD(16), 0xfd, 0xba, 0x01, ...LOAD(48), 0xfd, 0xae, 0x01],
+  /* i32x4.relaxed_dot_i8x16_i7x16_add_s */
+  relaxed: [...LOAD(0), ...LOAD(16), ...LOAD(48), 0xfd, 0x93, 0x02],
+};
+
+function section(id: number, content: number[]): number[] {
+  return [id, content.length, ...content];
+}
+
+function testModule(tier: Tier): Uint8Array<ArrayBuffer> {
+  const body = [0, 0x03, 0x40, ...ZERO, ...DOT[tier], 0xfd, 0x0b, 4, 48];
+  body.push(0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0, 0x0b, 0x0b);
+  return new Uint8Array([
+    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, [1, 0x60, 1, 0x7f, 0]),
+    ...section(3, [1, 0]),
+    ...section(5, [1, 0, 1]),
+    ...section(7, [2, 1, 0x6d, 2, 0, 1, 0x66, 0, 0]),
+    ...section(10, [1, body.length, ...body]),
+  ]);
+}
+
+/** Whether the engine knows the tier's instructions; says nothing about what they compute. */
+export function isSupported(tier: Tier): boolean {
+  return WebAssembly.validate(testModule(tier));
+}
+
+/* Fixed inputs with both extremes: first operands over the whole signed range, second ones over 0 … 127. */
+const FIRST = [-128, 127, -1, 0, 1, 100, -100, 55, 127, 127, -128, -128, 3, -77, 64, -5];
+const SECOND = [127, 127, 1, 2, 0, 2, 1, 64, 127, 0, 127, 126, 2, 33, 1, 90];
+
+function expectedSums(tier: Tier, times: number): number[] {
+  const perLane = tier === "relaxed" ? 4 : 2;
+  return [0, 1, 2, 3].map((lane) => {
+    let sum = 0;
+    for (let i = lane * perLane; i < (lane + 1) * perLane; i++) sum += FIRST[i]! * SECOND[i]!;
+    return (sum * times) | 0;
+  });
+}
+
+class Probe {
+  private readonly run: (times: number) => void;
+  private readonly memory: ArrayBuffer;
+
+  constructor(private readonly tier: Tier) {
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(testModule(tier)));
+    this.run = exports["f"] as (times: number) => void;
+    this.memory = (exports["m"] as WebAssembly.Memory).buffer;
+    const Operand = tier === "relaxed" ? Int8Array : Int16Array;
+    const lanes = 16 / Operand.BYTES_PER_ELEMENT;
+    new Operand(this.memory, 0, lanes).set(FIRST.slice(0, lanes));
+    new Operand(this.memory, 16, lanes).set(SECOND.slice(0, lanes));
+  }
+
+  isRight(times: number): boolean {
+    const sums = new Int32Array(this.memory, 48, 4).fill(0);
+    this.run(times);
+    return expectedSums(this.tier, times).every((sum, lane) => sum === sums[lane]);
+  }
+}
+
+/** Sums from cold code, from a loop long enough to be recompiled, and from the recompiled code. */
+export async function selfTest(tier: Tier): Promise<boolean> {
+  const probe = new Probe(tier);
+  if (!probe.isRight(1) || !probe.isRight(2_000_000)) return false;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return probe.isRight(1) && probe.isRight(1000);
+}
+
+export interface Choice<T> {
+  value: T;
+  reason: string;
+}
+
+/** The fastest tier that works here; undefined when none does. */
+export async function chooseTier(): Promise<Choice<Tier> | undefined> {
+  const hasRelaxed = isSupported("relaxed");
+  if (hasRelaxed && (await selfTest("relaxed"))) {
+    return { value: "relaxed", reason: "This browser has relaxed SIMD, and it passes the self-test." };
+  }
+  if (!isSupported("simd128") || !(await selfTest("simd128"))) return undefined;
+  const why = hasRelaxed ? "computes relaxed SIMD dot products wrongly" : "has no relaxed SIMD";
+  return { value: "simd128", reason: `This browser ${why}.` };
+}
+
+/** How many threads to ask for, before any has started. */
+export function chooseThreads(wanted: number | undefined): Choice<number> {
+  if (wanted === 1) return { value: 1, reason: "One thread was asked for." };
+  if (!globalThis.crossOriginIsolated || typeof SharedArrayBuffer === "undefined") {
+    const headers = "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp";
+    return { value: 1, reason: `The page is not cross-origin isolated: threads need the headers ${headers}.` };
+  }
+  const cores = navigator.hardwareConcurrency || 1;
+  if (wanted !== undefined) return { value: wanted, reason: `${wanted} threads were asked for.` };
+  if (cores === 1) return { value: 1, reason: "This machine has one core." };
+  if (cores > MAX_AUTO_THREADS) {
+    return { value: MAX_AUTO_THREADS, reason: `At most ${MAX_AUTO_THREADS} of this machine's ${cores} cores are used.` };
+  }
+  return { value: cores, reason: `One thread for each of this machine's ${cores} cores.` };
+}

@@ -1,0 +1,227 @@
+/* index.ts: the package. loadModel starts a worker, the worker runs the model; the page only sends and receives.
+ *
+ *   import { loadModel } from "libbitnet";
+ *   const model = await loadModel("model.gguf", { onProgress: (p) => console.log(p.loaded, p.total) });
+ *   for await (const { text } of model.generate("Once upon a time", { maxTokens: 64 })) out.append(text);
+ *   await model.dispose();
+ *
+ * worker.js and the WebAssembly modules are found beside this file; options.baseUrl says otherwise.
+ */
+import { BitnetError } from "./errors.js";
+import { WorkerClient, type GenerateRequest, type LoadRequest } from "./rpc.js";
+import { TIERS } from "./types.js";
+import type {
+  GeneratedToken,
+  GenerateOptions,
+  GenerateResult,
+  Generation,
+  LoadOptions,
+  Model,
+  ModelInfo,
+  ModelSource,
+  TokenizeOptions,
+  TrackOptions,
+} from "./types.js";
+
+export { BitnetError } from "./errors.js";
+export * from "./types.js";
+
+const MAX_THREADS = 64;
+const SEED_LIMIT = 2n ** 64n;
+
+function refuse(what: string): never {
+  throw new BitnetError("options", what);
+}
+
+function checkInteger(name: string, value: number | undefined, min: number, max: number): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return value;
+  return refuse(`${name} is ${value}; it is a whole number from ${min} to ${max}.`);
+}
+
+function readSeed(value: number | bigint | string): bigint {
+  const isWhole = typeof value === "number" ? Number.isSafeInteger(value) : /^\d{1,20}$/.test(String(value));
+  const seed = isWhole ? BigInt(value) : -1n;
+  if (seed < 0n || seed >= SEED_LIMIT) refuse(`seed is ${value}; it is a whole number from 0 to 2^64 - 1.`);
+  return seed;
+}
+
+/** A relative address means relative to the page, not to the worker that will fetch it. */
+function absolute(url: string | URL): string {
+  try {
+    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch {
+    return refuse(`"${String(url)}" is not a URL.`);
+  }
+}
+
+function trackUrl(text: string): string {
+  let url: URL | undefined;
+  try {
+    url = new URL(text);
+  } catch {
+    /* refused below */
+  }
+  if (!url || !/^wss?:$/.test(url.protocol) || url.hash !== "") {
+    throw new BitnetError("track.url", `"${text}" is not the URL of a hub: ws://host:port or wss://host:port.`);
+  }
+  if (url.pathname === "/") url.pathname = "/tracker";
+  return url.href;
+}
+
+function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
+  const { tier, track, baseUrl } = options;
+  if (tier !== undefined && !TIERS.includes(tier)) refuse(`tier is "${tier}"; it is ${TIERS.join(" or ")}.`);
+  return {
+    op: "load",
+    source: typeof source === "string" || source instanceof URL ? absolute(source) : source,
+    threads: checkInteger("threads", options.threads, 1, MAX_THREADS),
+    tier,
+    nCtx: checkInteger("nCtx", options.nCtx, 1, 1 << 20) ?? 0,
+    baseUrl: baseUrl === undefined ? undefined : absolute(baseUrl),
+    track: track && { url: trackUrl(track.url), name: track.name ?? "tab" },
+  };
+}
+
+/* The URL is spelled out where Worker is called: bundlers look for exactly this. */
+function startWorker(baseUrl: string | undefined): Worker {
+  if (baseUrl !== undefined) return new Worker(new URL("worker.js", baseUrl), { type: "module" });
+  return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+}
+
+/** Calls onAbort once, now or later; the returned function stops listening. */
+function whenAborted(signal: AbortSignal | undefined, onAbort: () => void): () => void {
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  return () => signal?.removeEventListener("abort", onAbort);
+}
+
+/** Tokens wait here between the worker, which sends them when it likes, and the reader, who may be slow. */
+class TokenQueue {
+  private readonly tokens: GeneratedToken[] = [];
+  private end: { error: unknown } | "open" | "closed" = "open";
+  private wake: (() => void) | undefined;
+
+  push(tokens: GeneratedToken[]): void {
+    this.tokens.push(...tokens);
+    this.wake?.();
+  }
+
+  close(): void {
+    this.end = "closed";
+    this.wake?.();
+  }
+
+  fail(error: unknown): void {
+    this.end = { error };
+    this.wake?.();
+  }
+
+  async next(): Promise<GeneratedToken | undefined> {
+    for (;;) {
+      const token = this.tokens.shift();
+      if (token) return token;
+      if (this.end === "closed") return undefined;
+      if (this.end !== "open") throw this.end.error;
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+}
+
+class WorkerGeneration implements Generation {
+  readonly result: Promise<GenerateResult>;
+  readonly cancel: () => void;
+  private readonly queue = new TokenQueue();
+
+  constructor(client: WorkerClient, request: GenerateRequest, signal: AbortSignal | undefined) {
+    const promptTokenIds: number[] = [];
+    const tokenIds: number[] = [];
+    let text = "";
+    const take = (tokens: GeneratedToken[]): void => {
+      for (const t of tokens) {
+        if (t.token >= 0) tokenIds.push(t.token);
+        text += t.text;
+      }
+      this.queue.push(tokens);
+    };
+    const call = client.call(request, (reply) => {
+      if (reply.type === "prompt") promptTokenIds.push(...reply.tokenIds);
+      if (reply.type === "tokens") take(reply.tokens);
+    });
+    this.cancel = () => void client.call({ op: "abort", target: call.id }).done.catch(() => undefined);
+    const stopListening = whenAborted(signal, this.cancel);
+    this.result = call.done.then(({ text: tail, finishReason, timings }) => {
+      if (tail !== "") take([{ token: -1, text: tail }]);
+      this.queue.close();
+      return { text, promptTokenIds, tokenIds, finishReason, timings, seed: String(request.seed) };
+    });
+    /* Those who only iterate get the error there; it must not count as unhandled here. */
+    this.result.catch((error: unknown) => this.queue.fail(error)).finally(stopListening);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
+    let isWhole = false;
+    try {
+      for (let token = await this.queue.next(); token; token = await this.queue.next()) yield token;
+      isWhole = true;
+    } finally {
+      if (!isWhole) this.cancel();
+    }
+  }
+}
+
+class WorkerModel implements Model {
+  private disposal: Promise<void> | undefined;
+
+  constructor(
+    private readonly client: WorkerClient,
+    readonly info: ModelInfo,
+  ) {}
+
+  generate(prompt: string, options: GenerateOptions = {}): Generation {
+    const { temp, topK, topP, minP, signal } = options;
+    const seed = readSeed(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
+    const sampler = {
+      ...(temp !== undefined && { temp }),
+      ...(topK !== undefined && { topK }),
+      ...(topP !== undefined && { topP }),
+      ...(minP !== undefined && { minP }),
+    };
+    const maxTokens = checkInteger("maxTokens", options.maxTokens, 1, 2 ** 31 - 1) ?? 0;
+    return new WorkerGeneration(this.client, { op: "generate", prompt, maxTokens, sampler, seed }, signal);
+  }
+
+  tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
+    const { bos = true, special = false } = options;
+    return this.client.call({ op: "tokenize", text, bos, special }).done;
+  }
+
+  dispose(): Promise<void> {
+    this.disposal ??= this.client
+      .call({ op: "dispose" })
+      .done.catch(() => undefined) /* a worker that has failed is gone all the same */
+      .then(() => this.client.terminate(new BitnetError("model.disposed", "The model was disposed of.")));
+    return this.disposal;
+  }
+}
+
+/** Loads a model into a worker of its own. Rejects with a BitnetError, or with the signal's reason. */
+export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+  const request = loadRequest(source, options);
+  const { signal, onProgress } = options;
+  signal?.throwIfAborted();
+  const onState: TrackOptions["onState"] = options.track?.onState;
+  const client = new WorkerClient(startWorker(request.baseUrl), (state) => onState?.(state));
+  const call = client.call(request, (reply) => {
+    if (reply.type === "progress" && !signal?.aborted) onProgress?.(reply.progress);
+  });
+  const stopListening = whenAborted(signal, () => client.terminate(new BitnetError("aborted", "Loading was aborted.")));
+  try {
+    return new WorkerModel(client, await call.done);
+  } catch (error) {
+    client.terminate(new BitnetError("worker.failed", "The model was not loaded."));
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    stopListening();
+  }
+}

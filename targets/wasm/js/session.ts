@@ -1,0 +1,222 @@
+/* session.ts: one C session, with strings and objects instead of pointers. No worker, no DOM.
+ *
+ * The heap may grow in any call, which replaces (or, shared, outdates) its ArrayBuffer: a view is made for
+ * each use and never kept. Text is copied out before it is decoded, since decoders refuse shared memory.
+ */
+import type { ByteSink } from "./download.js";
+import { BitnetError } from "./errors.js";
+import type { Glue, Instance } from "./glue.js";
+import type { FinishReason, ModelInfo, Timings, TrackState } from "./types.js";
+
+/** What the model file and the module say; the rest of ModelInfo is about how they were chosen. */
+export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason">;
+
+export interface SamplerFields {
+  temp?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+}
+/* The order is bitnet_sampler_field's. */
+const SAMPLER_FIELDS = ["temp", "topK", "topP", "minP"] as const;
+
+export type SessionEvent =
+  | { kind: "prompt"; request: number; tokenIds: number[] }
+  | { kind: "token"; request: number; token: number; text: string }
+  | { kind: "end"; request: number; text: string; finishReason: FinishReason; timings: Timings }
+  | { kind: "error"; request: number; error: BitnetError };
+
+const EVENT_PROMPT = 1;
+const EVENT_TOKEN = 2;
+const TOKENIZE_BOS = 1;
+const TOKENIZE_SPECIAL = 2;
+const HEAP_MAX = 2 ** 32 - 65536;
+const STATUS_AGAIN = 2;
+const TRACK_STATES = ["connecting", "open", "refused"] as const;
+
+export class Session implements ByteSink {
+  private readonly glue: Glue;
+  private readonly memory: WebAssembly.Memory;
+  private readonly encoder = new TextEncoder();
+  private readonly decoder = new TextDecoder();
+  private readonly self: number;
+  private file = 0;
+
+  constructor(instance: Instance) {
+    this.glue = instance.glue;
+    this.memory = instance.memory;
+    this.self = this.glue._bitnet_session_create();
+    if (this.self === 0) throw new BitnetError("session.memory", "The browser gives no memory for a session.");
+  }
+
+  free(): void {
+    this.glue._bitnet_session_free(this.self);
+  }
+
+  /* ---- loading ---- */
+
+  reserve(size: number): void {
+    if (size > HEAP_MAX) {
+      const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+      throw new BitnetError(
+        "session.memory",
+        `the model file needs ${mb(size)}, and WebAssembly has at most ${mb(HEAP_MAX)}`,
+      );
+    }
+    this.file = this.glue._bitnet_session_reserve(this.self, size) >>> 0;
+    if (this.file === 0) throw this.error();
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.heap().set(bytes, this.file + at);
+  }
+
+  load(nThreads: number, nCtx: number): void {
+    if (this.glue._bitnet_session_load(this.self, nThreads, nCtx) < 0) throw this.error();
+  }
+
+  info(): SessionInfo {
+    return JSON.parse(this.text(this.glue._bitnet_session_info(this.self))) as SessionInfo;
+  }
+
+  /* ---- requests ---- */
+
+  /** The request's id. maxTokens 0: until the model stops. */
+  submit(prompt: string, maxTokens: number, fields: SamplerFields, seed: bigint): number {
+    const sampler = this.glue._bitnet_session_sampler(seed);
+    if (sampler === 0) throw new BitnetError("session.memory", "The browser gives no memory for a request.");
+    SAMPLER_FIELDS.forEach((name, field) => {
+      const value = fields[name];
+      if (value !== undefined) this.glue._bitnet_session_sampler_set(sampler, field, value);
+    });
+    try {
+      return this.withText(prompt, (text, len) => {
+        const id = this.glue._bitnet_session_submit(this.self, text, len, maxTokens, sampler) >>> 0;
+        if (id === 0) throw this.error();
+        return id;
+      });
+    } finally {
+      this.glue._free(sampler);
+    }
+  }
+
+  /** One prefill chunk or one token; false when there was nothing to do. */
+  step(): boolean {
+    return this.glue._bitnet_session_step(this.self) !== STATUS_AGAIN;
+  }
+
+  cancel(request: number): void {
+    this.glue._bitnet_session_cancel(this.self, request);
+  }
+
+  poll(): SessionEvent | undefined {
+    const kind = this.glue._bitnet_session_poll(this.self);
+    if (kind === 0) return undefined;
+    const request = this.glue._bitnet_session_event_request(this.self) >>> 0;
+    if (kind === EVENT_PROMPT) {
+      const at = this.glue._bitnet_session_event_prompt(this.self);
+      return { kind: "prompt", request, tokenIds: this.tokens(at, this.glue._bitnet_session_event_n_prompt(this.self)) };
+    }
+    const at = this.glue._bitnet_session_event_text(this.self) >>> 0;
+    const text = this.decode(at, this.glue._bitnet_session_event_text_len(this.self));
+    if (kind === EVENT_TOKEN) {
+      return { kind: "token", request, token: this.glue._bitnet_session_event_token(this.self), text };
+    }
+    const end = JSON.parse(this.text(this.glue._bitnet_session_event_end(this.self))) as {
+      finish_reason: FinishReason | "error";
+      timings: Timings;
+    };
+    if (end.finish_reason === "error") return { kind: "error", request, error: this.error() };
+    return { kind: "end", request, text, finishReason: end.finish_reason, timings: end.timings };
+  }
+
+  tokenize(text: string, bos: boolean, special: boolean): number[] {
+    const flags = (bos ? TOKENIZE_BOS : 0) | (special ? TOKENIZE_SPECIAL : 0);
+    return this.withText(text, (at, len) => {
+      const cap = len + 1; /* a token is at least one byte; and one for the begin token */
+      return this.withBytes(4 * cap, (out) => {
+        const n = this.glue._bitnet_session_tokenize(this.self, at, len, flags, out, cap);
+        if (n < 0) throw this.error();
+        return this.tokens(out, n);
+      });
+    });
+  }
+
+  /* ---- tracker ---- */
+
+  trackOpen(url: string, name: string, instance: bigint): void {
+    this.withText(url, (urlAt) =>
+      this.withText(name, (nameAt) => {
+        if (this.glue._bitnet_session_track_open(this.self, urlAt, nameAt, instance) < 0) throw this.error();
+      }),
+    );
+  }
+
+  trackClose(): void {
+    this.glue._bitnet_session_track_close(this.self);
+  }
+
+  /** undefined when not tracking. */
+  trackState(): TrackState | undefined {
+    return this.withBytes(4, (code) => {
+      const state = TRACK_STATES[this.glue._bitnet_session_track_state(this.self, code)];
+      return state && { state, closeCode: new DataView(this.memory.buffer).getInt32(code, true) };
+    });
+  }
+
+  /** The browser throws for a url that it will not even try; the C frames it flew through are unwound here. */
+  pump(): void {
+    const stack = this.glue.stackSave();
+    try {
+      this.glue._bitnet_session_pump(this.self);
+    } catch (error) {
+      this.glue.stackRestore(stack);
+      throw error;
+    }
+  }
+
+  /* ---- the heap ---- */
+
+  private heap(): Uint8Array {
+    return new Uint8Array(this.memory.buffer);
+  }
+
+  private error(): BitnetError {
+    const id = this.text(this.glue._bitnet_session_error_id(this.self));
+    return new BitnetError(id, this.text(this.glue._bitnet_session_error_text(this.self)));
+  }
+
+  private decode(at: number, len: number): string {
+    return len === 0 ? "" : this.decoder.decode(this.heap().slice(at, at + len));
+  }
+
+  /** A zero-terminated string. */
+  private text(pointer: number): string {
+    const at = pointer >>> 0;
+    return this.decode(at, this.heap().indexOf(0, at) - at);
+  }
+
+  private tokens(pointer: number, n: number): number[] {
+    return Array.from(new Int32Array(this.memory.buffer, pointer >>> 0, n));
+  }
+
+  private withBytes<T>(size: number, use: (at: number) => T): T {
+    const at = this.glue._malloc(size) >>> 0;
+    if (at === 0) throw new BitnetError("session.memory", `The browser gives no memory for ${size} bytes of text.`);
+    try {
+      return use(at);
+    } finally {
+      this.glue._free(at);
+    }
+  }
+
+  /** UTF-8 with a terminating zero that len does not count. */
+  private withText<T>(text: string, use: (at: number, len: number) => T): T {
+    const bytes = this.encoder.encode(text);
+    return this.withBytes(bytes.length + 1, (at) => {
+      this.heap().set(bytes, at);
+      this.heap()[at + bytes.length] = 0;
+      return use(at, bytes.length);
+    });
+  }
+}

@@ -1,0 +1,142 @@
+/* types.ts: the public types of the package. Times are seconds, sizes bytes.
+ *
+ * Names that also occur in `bitnet run --json` are spelled as there.
+ */
+
+/** SIMD tiers, slowest first. Each is a module of its own; the fastest that works here is the default. */
+export type Tier = "simd128" | "relaxed";
+export const TIERS: readonly Tier[] = ["simd128", "relaxed"];
+
+/** Where the bytes of a GGUF file come from. An ArrayBuffer is copied. */
+export type ModelSource = string | URL | Blob | ArrayBuffer;
+
+export interface LoadProgress {
+  /** "download": bytes arrive in the heap. "prepare": all are there; the file is checked and bound. */
+  phase: "download" | "prepare";
+  loaded: number;
+  /** undefined when the server does not say. */
+  total: number | undefined;
+}
+
+/** connecting: also while waiting to try again. refused: the hub closed with `closeCode` and is left alone. */
+export interface TrackState {
+  state: "connecting" | "open" | "refused";
+  closeCode: number;
+}
+
+export interface TrackOptions {
+  /** Of a hub: ws://host:port, wss://…; the path is /tracker when there is none. */
+  url: string;
+  /** Row title on the dashboard. */
+  name?: string;
+  onState?: (state: TrackState) => void;
+}
+
+export interface LoadOptions {
+  onProgress?: (progress: LoadProgress) => void;
+  /** Aborting rejects loadModel with the signal's reason. */
+  signal?: AbortSignal;
+  /** Threads that compute. Default: one per core, at most 8; 1 where the page is not cross-origin isolated. */
+  threads?: number;
+  /** Forces a tier; an error where it does not work. */
+  tier?: Tier;
+  /** Context window in tokens. Default: what the model was trained with. */
+  nCtx?: number;
+  /** Reports to a hub while the model lives. An absent hub is no error. */
+  track?: TrackOptions;
+  /** Where worker.js and the modules lie, when not beside index.js. */
+  baseUrl?: string | URL;
+}
+
+export interface ModelInfo {
+  arch: string;
+  /** general.name of the file; "" if it has none. */
+  name: string;
+  backend: string;
+  /** Kernel variant that computes, and why this one. */
+  tier: Tier;
+  tierReason: string;
+  tokenizer: string;
+  threads: number;
+  /** One sentence: why this many. */
+  threadsReason: string;
+  nCtx: number;
+  nCtxTrain: number;
+  nLayer: number;
+  nEmbd: number;
+  nVocab: number;
+  nParams: number;
+  fileSize: number;
+  weightSize: number;
+  /** Bytes of weights that one decoded token reads. */
+  tokenBytes: number;
+  /** Bytes of KV cache and buffers. */
+  contextSize: number;
+}
+
+export interface GenerateOptions {
+  /** Default: until the model stops or the window is full. */
+  maxTokens?: number;
+  /** 0 is greedy. Defaults, as in the command line: 0.8, 40, 0.95, 0.05. */
+  temp?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  /** 0 … 2^64 - 1. Default: random. */
+  seed?: number | bigint | string;
+  /** Aborting ends the generation with finishReason "cancelled"; what was written stays. */
+  signal?: AbortSignal;
+}
+
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** See bitnet/engine.h for the definitions. */
+export interface Timings {
+  n_prompt: number;
+  n_prompt_computed: number;
+  n_generated: number;
+  tokenize_s: number;
+  prefill_s: number;
+  ttft_s: number;
+  decode_s: number;
+  sample_s: number;
+  e2e_s: number;
+}
+
+export interface GenerateResult {
+  text: string;
+  promptTokenIds: number[];
+  tokenIds: number[];
+  finishReason: FinishReason;
+  timings: Timings;
+  /** The one that was used; as text, since a number would lose bits. */
+  seed: string;
+}
+
+/** `text` holds whole characters only and may be empty. `token` is -1 when the text is what was held
+ * back of a character that the model never finished. */
+export interface GeneratedToken {
+  token: number;
+  text: string;
+}
+
+/** Tokens as they come, and the whole at the end. Leaving a `for await` loop early cancels. */
+export interface Generation extends AsyncIterable<GeneratedToken> {
+  readonly result: Promise<GenerateResult>;
+  cancel(): void;
+}
+
+export interface TokenizeOptions {
+  /** Put the model's begin token first. Default: true, as generate does. */
+  bos?: boolean;
+  /** Let "<|eot_id|>" in the text become that token. Never for text of users. Default: false. */
+  special?: boolean;
+}
+
+export interface Model {
+  readonly info: ModelInfo;
+  generate(prompt: string, options?: GenerateOptions): Generation;
+  tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
+  /** Ends what is running, says goodbye to the hub, and gives the memory back. */
+  dispose(): Promise<void>;
+}

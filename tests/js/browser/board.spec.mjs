@@ -1,0 +1,237 @@
+/* board.spec.mjs: the dashboard without a browser: messages in, numbers out.
+ *
+ * The modules under web/ are bundled here as they are and called directly. The messages are those of
+ * docs/protocol.md, so the page that describes the protocol cannot drift from the code that reads it.
+ */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import test from "node:test";
+import { build } from "esbuild";
+
+const ROOT = new URL("../../../", import.meta.url);
+
+async function importTs(...names) {
+  const contents = names.map((name) => `export * from "./web/${name}";`).join("\n");
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: ROOT.pathname, loader: "ts" },
+    bundle: true,
+    format: "esm",
+    write: false,
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
+}
+
+const board = await importTs(
+  "shared/format.ts",
+  "dashboard/protocol.ts",
+  "dashboard/columns.ts",
+  "dashboard/derive.ts",
+  "dashboard/store.ts",
+  "dashboard/socket.ts",
+);
+
+const T0 = 1_795_000_000_000;
+
+/** Every JSON message in docs/protocol.md, as the hub would send it to a viewer. */
+async function documentedMessages() {
+  const page = await readFile(new URL("docs/protocol.md", ROOT), "utf8");
+  const blocks = [...page.matchAll(/```json\n([\s\S]*?)```/g)].flatMap(([, block]) =>
+    block.trim().split(/\n(?=\{)/),
+  );
+  return blocks.map((block) => JSON.parse(block));
+}
+
+function hello(producer, instance, more = {}) {
+  const metrics = [{ name: "time_per_output_token", unit: "s", kind: "hist", help: "one decode step" }];
+  const fields = { name: "cli", backend: "cpu", tier: "avx2", threads: 2, model: "bitnet-tales", metrics };
+  return { type: "hello", producer, proto: 1, role: "producer", instance, ...fields, ...more };
+}
+
+function decodeWindow(producer, seq, t_ms, n, secondsEach) {
+  const tpot = {
+    n,
+    sum: n * secondsEach,
+    min: secondsEach * 0.5,
+    max: secondsEach * 2,
+    last: secondsEach,
+    p50: secondsEach,
+    p95: secondsEach * 1.5,
+  };
+  return { type: "window", producer, seq, t_ms, span_ms: 100, dropped: 0, m: { time_per_output_token: tpot } };
+}
+
+function storeOf(messages, now = T0) {
+  const store = new board.Store();
+  const all = [{ type: "welcome", proto: 1, hub: "bitnet 0.1.0", t_ms: T0 }, ...messages];
+  for (const message of all) store.apply(board.parseHubMessage(JSON.stringify(message)), now);
+  return store;
+}
+
+function close(actual, expected, relative, what) {
+  assert.ok(
+    Math.abs(actual - expected) <= relative * Math.abs(expected),
+    `${what}: got ${actual}, expected ${expected} within ${relative * 100} %`,
+  );
+}
+
+test("every message of docs/protocol.md that a viewer hears is understood", async () => {
+  const messages = await documentedMessages();
+  const seen = new Map();
+  for (const message of messages) {
+    if (message.role === "viewer") continue;
+    const parsed = board.parseHubMessage(JSON.stringify({ producer: 3, ...message }));
+    assert.ok(parsed, `not understood: ${JSON.stringify(message)}`);
+    seen.set(parsed.type, parsed);
+  }
+  assert.deepEqual([...seen.keys()].sort(), ["bye", "gap", "hello", "welcome", "window"]);
+  assert.equal(seen.get("hello").metrics.get("time_to_first_token").unit, "s");
+  assert.equal(seen.get("gap").n, 40);
+});
+
+test("a number on the wire becomes text with a unit, and a missing one a dash", () => {
+  const cases = [
+    [0.038, "s", "38 ms"],
+    [0.00082, "s", "820 µs"],
+    [0.0083, "s", "8.3 ms"],
+    [1.24, "s", "1.2 s"],
+    [18_350_080, "By", "18 MB"],
+    [211.6, "{token}/s", "212 tok/s"],
+    [1904, "{token}/s", "1,904 tok/s"],
+    [0, "{token}", "0 tokens"],
+    [1, "{token}", "1 token"],
+    [NaN, "s", "–"],
+    [undefined, "By", "–"],
+  ];
+  for (const [value, unit, text] of cases) assert.equal(board.quantity(value, unit), text);
+});
+
+test("messages that are not of the protocol are dropped, whatever they are", () => {
+  const bad = [
+    "",
+    "{",
+    "null",
+    "[]",
+    '"window"',
+    '{"type":"window"}',
+    '{"type":"window","producer":"1","seq":1,"t_ms":1}',
+    '{"type":"window","producer":1,"seq":1,"t_ms":1e999}',
+    '{"type":"hello","producer":1}',
+    '{"type":"news"}',
+  ];
+  for (const json of bad) assert.equal(board.parseHubMessage(json), undefined, json);
+});
+
+test("a metric called __proto__ is only a metric", () => {
+  const json = '{"type":"window","producer":1,"seq":1,"t_ms":5,"m":{"__proto__":{"n":1,"sum":2,"last":2}}}';
+  assert.equal(board.parseHubMessage(json).m.get("__proto__").last, 2);
+  assert.equal({}.last, undefined);
+});
+
+test("decode speed is steps over step time in the last active second", () => {
+  const slowThenFast = [1, 2, 3, 4].map((i) => decodeWindow(7, i, T0 + 500 * i, 10, i < 3 ? 0.02 : 0.005));
+  const store = storeOf([hello(7, "aa"), ...slowThenFast]);
+  const [p] = store.rows();
+  /* windows 2, 3 and 4 ended within a second of the newest: 30 steps in 0.2 + 0.05 + 0.05 s */
+  close(board.decodeRate(p.columns), 100, 1e-9, "tokens per second");
+});
+
+test("a producer that measured nothing has no speed rather than speed zero", () => {
+  const [p] = storeOf([hello(7, "aa")]).rows();
+  assert.equal(board.quantity(board.decodeRate(p.columns), "{token}/s"), "–");
+  assert.equal(board.quantity(board.lastValue(p.columns, "memory"), "By"), "–");
+});
+
+test("merged quantiles of many windows are close to those of all their values", () => {
+  /* The same log-normal-like values, seen whole and in windows of 20 that keep only min, p50, p95, max. */
+  const MERGE_ERROR = 0.1; /* four points of a window stand for its 20 values */
+  let seed = 12345;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const values = Array.from({ length: 2000 }, () => 0.005 * Math.exp(0.4 * (random() + random() + random() - 1.5)));
+  const columns = new board.Columns();
+  const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  for (let i = 0; i < 100; i++) {
+    const some = values.slice(20 * i, 20 * i + 20).sort((a, b) => a - b);
+    const m = { n: 20, sum: some.reduce((a, b) => a + b), min: some[0], max: some[19], last: some[7] };
+    Object.assign(m, { p50: at(some, 0.5), p95: at(some, 0.95) });
+    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m: new Map([["time_per_output_token", m]]) });
+  }
+  const sorted = [...values].sort((a, b) => a - b);
+  const [p50, p95] = board.recentQuantiles(columns, "time_per_output_token");
+  close(p50, at(sorted, 0.5), MERGE_ERROR, "p50");
+  close(p95, at(sorted, 0.95), MERGE_ERROR, "p95");
+});
+
+test("windows the hub replays after a reconnection are counted once", () => {
+  const windows = [1, 2, 3].map((i) => decodeWindow(7, i, T0 + 100 * i, 10, 0.01));
+  const store = storeOf([hello(7, "aa"), ...windows]);
+  store.disconnected();
+  const again = [{ type: "welcome", hub: "bitnet", t_ms: T0 + 900 }, hello(7, "aa"), ...windows];
+  for (const m of again) store.apply(board.parseHubMessage(JSON.stringify(m)), T0 + 900);
+  const [p] = store.rows();
+  assert.equal(p.columns.length, 3);
+  assert.equal(p.missed, 0);
+});
+
+test("a producer keeps its key and its columns when a restarted hub numbers it anew", () => {
+  const store = storeOf([hello(1, "aa"), hello(2, "bb"), decodeWindow(2, 9, T0 + 100, 10, 0.01)]);
+  store.disconnected();
+  const after = [{ type: "welcome", hub: "bitnet", t_ms: T0 + 9000 }, hello(1, "bb"), decodeWindow(1, 12, T0 + 9100, 1, 0.01)];
+  for (const m of after) store.apply(board.parseHubMessage(JSON.stringify(m)), T0 + 9000);
+  const b = store.producers.get("bb");
+  assert.equal(b.key, "B");
+  assert.equal(b.columns.length, 2);
+  assert.equal(b.missed, 2, "windows 10 and 11 were sent while there was no hub");
+  store.forgetOld(T0 + 9000 + 7000);
+  assert.equal(store.producers.get("aa").state(T0 + 16000), "lost", "the new hub never named it");
+  assert.equal(store.producers.get("bb").ended, false);
+});
+
+test("the end of an older connection does not end the instance that came back", () => {
+  const store = storeOf([hello(1, "aa"), hello(2, "aa"), { type: "bye", producer: 1, reason: "lost" }]);
+  assert.equal(store.producers.size, 1);
+  assert.equal(store.rows()[0].ended, false);
+});
+
+test("live, idle, silent, ended and lost follow from what was heard and when", () => {
+  const now = T0 + 100;
+  const store = storeOf([hello(1, "aa"), decodeWindow(1, 1, T0 + 100, 10, 0.01)], T0);
+  const [p] = store.rows();
+  assert.equal(p.state(now), "live");
+  assert.equal(p.state(now + 4_000), "idle");
+  assert.equal(p.stateAge(now + 4_000), 4_000);
+  assert.equal(p.state(now + 20_000), "silent");
+  store.apply({ type: "bye", producer: 1, reason: "done" }, T0 + 20_000);
+  assert.equal(p.state(now + 20_000), "ended");
+  store.apply({ type: "bye", producer: 1, reason: "lost" }, T0 + 20_000);
+  assert.equal(p.state(now + 20_000), "lost");
+});
+
+test("a producer whose clock is wrong is placed by the hub's clock", () => {
+  const store = storeOf([hello(1, "aa")]);
+  const now = T0 + 10_000; /* long after welcome, so this window is not a replay */
+  store.apply(board.parseHubMessage(JSON.stringify(decodeWindow(1, 1, now + 3_600_000, 10, 0.01))), now);
+  const [p] = store.rows();
+  assert.equal(p.clockOffMs, 3_600_000);
+  assert.equal(p.state(now + 100), "live");
+});
+
+test("columns keep the newest windows, in order, however many come", () => {
+  const columns = new board.Columns();
+  for (let i = 0; i < 5000; i++) {
+    const m = new Map(i % 2 ? [["memory", { n: 1, sum: i, last: i, min: i, max: i, p50: NaN, p95: NaN }]] : []);
+    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m });
+  }
+  const memory = columns.metrics.get("memory");
+  assert.ok(columns.length >= 600, `${columns.length} windows kept, a minute is 600`);
+  for (let i = 0; i < columns.length; i++) {
+    const which = (columns.t[i] - T0) / 100;
+    assert.equal(which, 5000 - columns.length + i);
+    assert.deepEqual(memory.last[i], which % 2 ? which : NaN);
+  }
+});
+
+test("reconnection waits grow to ten seconds and never fall in step", () => {
+  const waits = [0, 1, 2, 3, 4, 5, 20].map((attempt) => board.backoffMs(attempt, 0.999));
+  assert.deepEqual(waits, [500, 1000, 2000, 3999, 7998, 9998, 9998]);
+  assert.ok(board.backoffMs(5, 0) <= 8_000, "a fifth of the wait is random");
+});

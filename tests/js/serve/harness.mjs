@@ -1,0 +1,162 @@
+// harness.mjs: starts `bitnet serve` on a free port and talks to it: raw sockets for what no client
+// library would send, and websockets. The executable is BITNET_BIN, or build/native/bitnet.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import net from 'node:net';
+import { fileURLToPath } from 'node:url';
+import WebSocket from 'ws';
+
+export const bin =
+  process.env.BITNET_BIN ?? fileURLToPath(new URL('../../../build/native/bitnet', import.meta.url));
+/** For test options: false, or why these tests cannot run. */
+export const skip = existsSync(bin) ? false : `there is no executable at ${bin}; build it or set BITNET_BIN`;
+
+/** Time for something local that should be immediate; sanitizer builds on a busy machine included. */
+export const SOON_MS = 5000;
+
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Rejects when `promise` takes longer than `ms`. */
+export function within(ms, what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${ms} ms`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Polls until `check` returns something true, and returns that. */
+export async function until(what, check, ms = SOON_MS) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const got = await check();
+    if (got) return got;
+    if (Date.now() > end) throw new Error(`${what}: not within ${ms} ms`);
+    await sleep(20);
+  }
+}
+
+/** Runs `bitnet serve` with `args` and waits for its line. `t` is the test, which stops it. */
+export async function serve(t, args = [], options = {}) {
+  const child = spawn(options.bin ?? bin, ['serve', '--port', '0', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+  });
+  const server = { child, stdout: '', stderr: '' };
+  child.stderr.on('data', (d) => (server.stderr += d));
+  child.stdout.on('data', (d) => (server.stdout += d));
+  server.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await server.exited;
+  });
+  await until('the address on stdout', () => server.stdout.includes('\n') || child.exitCode !== null);
+  if (!server.stdout.includes('\n')) throw new Error(`bitnet serve did not start: ${server.stderr}`);
+  server.url = server.stdout.split('\n')[0];
+  const { hostname, port } = new URL(server.url);
+  server.host = hostname.replace(/^\[|\]$/g, '');
+  server.port = Number(port);
+  server.authority = new URL(server.url).host;
+  return server;
+}
+
+/**
+ * Sends `bytes` as they are and returns everything the server says until it closes.
+ * `hold` leaves our side open; `{H}` stands for the right Host line.
+ */
+export function raw(server, bytes, { hold = true, timeoutMs = SOON_MS } = {}) {
+  const text = typeof bytes === 'string' ? bytes.replaceAll('{H}', `Host: ${server.authority}\r\n`) : bytes;
+  return within(
+    timeoutMs,
+    'the end of the answer',
+    new Promise((resolve, reject) => {
+      const chunks = [];
+      const s = net.connect({ port: server.port, host: server.host, allowHalfOpen: true }, () => {
+        if (hold) s.write(text, 'latin1');
+        else s.end(text, 'latin1');
+      });
+      s.on('data', (d) => chunks.push(d));
+      s.on('end', () => {
+        s.end();
+        resolve(parse(Buffer.concat(chunks)));
+      });
+      s.on('error', reject);
+    }),
+  );
+}
+
+/** Splits one HTTP response. Header names in lower case. */
+export function parse(bytes) {
+  const end = bytes.indexOf('\r\n\r\n');
+  if (end < 0) return { status: 0, headers: {}, body: bytes };
+  const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n');
+  const headers = {};
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+  }
+  return { status: Number(first.split(' ')[1]), headers, body: bytes.subarray(end + 4) };
+}
+
+export function get(server, path, headers = {}, method = 'GET') {
+  const lines = Object.entries(headers).map(([k, v]) => `${k}: ${v}\r\n`);
+  return raw(server, `${method} ${path} HTTP/1.1\r\n{H}${lines.join('')}\r\n`);
+}
+
+/** A websocket that keeps what it hears: `messages` parsed, `closed` a promise of {code, reason}. */
+export async function join(t, server, options = {}) {
+  const ws = new WebSocket(`ws://${server.authority}/tracker`, options.protocol ?? 'bitnet-tracker.v1', {
+    perMessageDeflate: false,
+    ...options,
+  });
+  const peer = { ws, messages: [], send: (m) => ws.send(typeof m === 'string' ? m : JSON.stringify(m)) };
+  ws.on('message', (d) => peer.messages.push(JSON.parse(d)));
+  peer.closed = new Promise((resolve) => ws.on('close', (code, reason) => resolve({ code, reason: String(reason) })));
+  t.after(() => ws.terminate());
+  await within(SOON_MS, 'the websocket', new Promise((resolve, reject) => {
+    ws.on('open', resolve);
+    ws.on('error', reject);
+  }));
+  /** The first message that `test` accepts, now or soon. */
+  peer.heard = (what, test, ms) => until(what, () => peer.messages.find(test), ms);
+  return peer;
+}
+
+/** The messages of docs/protocol.md. */
+export function hello(overrides = {}) {
+  return {
+    type: 'hello', proto: 1, role: 'producer', name: 'cli', instance: '9f86d081884c7d65',
+    backend: 'cpu', tier: 'avx512vnni', threads: 2, model: 'bitnet-tales', t_ms: 1795000000000,
+    metrics: [
+      { name: 'time_per_output_token', unit: 's', kind: 'hist', help: 'one decode step' },
+      { name: 'memory', unit: 'By', kind: 'gauge', help: 'resident memory' },
+    ],
+    ...overrides,
+  };
+}
+
+export function window(seq, overrides = {}) {
+  return {
+    type: 'window', seq, t_ms: 1795000001200 + 100 * seq, span_ms: 100, dropped: 0,
+    m: {
+      time_per_output_token: { n: 9, sum: 0.0081, min: 0.0008, max: 0.0011, last: 0.0009, p50: 0.0009, p95: 0.0011 },
+      memory: { n: 1, sum: 18350080, min: 18350080, max: 18350080, last: 18350080 },
+    },
+    ...overrides,
+  };
+}
+
+export async function producer(t, server, overrides) {
+  const peer = await join(t, server);
+  peer.send(hello(overrides));
+  return peer;
+}
+
+export async function viewer(t, server) {
+  const peer = await join(t, server);
+  peer.send({ type: 'hello', proto: 1, role: 'viewer' });
+  await peer.heard('welcome', (m) => m.type === 'welcome');
+  return peer;
+}

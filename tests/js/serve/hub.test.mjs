@@ -1,0 +1,347 @@
+// The hub over real websockets: docs/protocol.md from the outside. What needs minutes to pass is tested
+// with a clock of its own in tests/unit/test_hub.c.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import test from 'node:test';
+import { hello, join, producer, serve, skip, sleep, SOON_MS, until, viewer, window, within } from './harness.mjs';
+
+const PNG = Buffer.from('89504e470d0a1a0a', 'hex');
+
+test('a hello and its windows reach a viewer as they were meant', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const p = await producer(t, server);
+  p.send(window(1));
+  await board.heard('window', (m) => m.type === 'window');
+  const [welcome, first, second] = board.messages;
+  assert.equal(welcome.proto, 1);
+  assert.match(welcome.hub, /^bitnet \d+\.\d+\.\d+$/);
+  assert.ok(Math.abs(welcome.t_ms - Date.now()) < 60000);
+  const number = first.producer;
+  assert.ok(Number.isInteger(number) && number > 0);
+  assert.deepEqual(first, { ...hello(), producer: number });
+  assert.deepEqual(second, { ...window(1), producer: number });
+});
+
+test('a producer joins a board within a second', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const begin = Date.now();
+  await producer(t, server);
+  await board.heard('hello', (m) => m.type === 'hello', 1000);
+  assert.ok(Date.now() - begin < 1000);
+});
+
+test('a late viewer gets every producer: hello, windows in order, bye', { skip }, async (t) => {
+  const server = await serve(t);
+  const done = await producer(t, server, { instance: 'a1', name: 'done' });
+  for (let i = 1; i <= 3; i++) done.send(window(i));
+  done.send({ type: 'bye', reason: 'done' });
+  done.ws.close();
+  await done.closed;
+  const live = await producer(t, server, { instance: 'b2', name: 'live' });
+  for (let i = 1; i <= 20; i++) live.send(window(i));
+  await sleep(300);
+
+  const board = await viewer(t, server);
+  await board.heard('the last window', (m) => m.type === 'window' && m.seq === 20);
+  const [a, b] = ['done', 'live'].map((name) => board.messages.find((m) => m.name === name).producer);
+  assert.notEqual(a, b);
+  const story = board.messages.slice(1).map((m) => `${m.producer} ${m.type} ${m.seq ?? m.reason ?? ''}`.trim());
+  const windows = (p, n) => Array.from({ length: n }, (_, i) => `${p} window ${i + 1}`);
+  assert.deepEqual(story, [`${a} hello`, ...windows(a, 3), `${a} bye done`, `${b} hello`, ...windows(b, 20)]);
+
+  live.send(window(21));
+  await board.heard('what comes now', (m) => m.seq === 21);
+});
+
+test('600 windows are kept, the oldest go first', { skip }, async (t) => {
+  const server = await serve(t);
+  const p = await producer(t, server, { metrics: [] });
+  for (let i = 1; i <= 650; i++) {
+    p.send(window(i, { m: {} }));
+    if (i % 40 === 0) await sleep(1000); // the rate limit
+  }
+  await sleep(300);
+  const board = await viewer(t, server);
+  await board.heard('the last window', (m) => m.seq === 650);
+  const seqs = board.messages.filter((m) => m.type === 'window').map((m) => m.seq);
+  assert.deepEqual(seqs, Array.from({ length: 600 }, (_, i) => i + 51));
+});
+
+test('a producer that vanishes is said to be lost', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const p = await producer(t, server);
+  await board.heard('hello', (m) => m.type === 'hello');
+  p.ws.terminate();
+  const bye = await board.heard('bye', (m) => m.type === 'bye');
+  assert.deepEqual(bye, { type: 'bye', producer: board.messages[1].producer, reason: 'lost' });
+});
+
+test('a bye is said once, also when the connection ends after it', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const p = await producer(t, server);
+  p.send({ type: 'bye', reason: 'done' });
+  p.ws.close();
+  await p.closed;
+  await sleep(200);
+  assert.deepEqual(board.messages.filter((m) => m.type === 'bye').map((m) => m.reason), ['done']);
+});
+
+test('the same instance again replaces the older connection and keeps its row', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const first = await producer(t, server);
+  first.send(window(1));
+  await board.heard('window 1', (m) => m.seq === 1);
+  const second = await producer(t, server, { instance: '9F86D081884C7D65' }); // digits, not letters, count
+  assert.equal((await within(SOON_MS, 'the close', first.closed)).code, 4409);
+  second.send(window(2));
+  await board.heard('window 2', (m) => m.seq === 2);
+  assert.equal(new Set(board.messages.slice(1).map((m) => m.producer)).size, 1);
+  assert.equal(board.messages.filter((m) => m.type === 'bye').length, 0, 'replaced, not lost');
+  assert.equal(second.ws.readyState, second.ws.OPEN);
+
+  second.ws.terminate();
+  await board.heard('lost', (m) => m.type === 'bye');
+  const third = await producer(t, server);
+  third.send(window(3));
+  await board.heard('window 3', (m) => m.seq === 3);
+  const late = await viewer(t, server);
+  await late.heard('window 3', (m) => m.seq === 3);
+  assert.deepEqual(late.messages.slice(1).map((m) => m.type), ['hello', 'window', 'window', 'window']);
+});
+
+const refused = [
+  ['not JSON', 'hello', 1008],
+  ['nothing', '', 1008],
+  ['an array', '[]', 1008],
+  ['two objects', '{}{}', 1008],
+  ['an object that does not end', '{"type":"hello"', 1008],
+  ['no fields', {}, 1008],
+  ['a window before the hello', window(1), 1008],
+  ['another protocol number', hello({ proto: 2 }), 1008],
+  ['a role there is not', hello({ role: 'admin' }), 1008],
+  ['a name that is a number', hello({ name: 7 }), 1008],
+  ['an empty name', hello({ name: '' }), 1008],
+  ['a name of 65 bytes', hello({ name: 'x'.repeat(65) }), 1008],
+  ['a name with a line break', hello({ name: 'a\nb' }), 1008],
+  ['a name with a NUL', JSON.stringify(hello()).replace('"cli"', '"cli\\u0000"'), 1008],
+  ['a name with half a surrogate', JSON.stringify(hello()).replace('"cli"', '"\\ud800"'), 1008],
+  ['a raw control character', JSON.stringify(hello()).replace('"cli"', '"c\x01"'), 1008],
+  ['no instance', hello({ instance: undefined }), 1008],
+  ['an instance that is not hex', hello({ instance: 'xyz' }), 1008],
+  ['an instance of 17 digits', hello({ instance: '0'.repeat(17) }), 1008],
+  ['threads below zero', hello({ threads: -1 }), 1008],
+  ['half a thread', hello({ threads: 0.5 }), 1008],
+  ['a time as a string', hello({ t_ms: '1795000000000' }), 1008],
+  ['metrics that are no list', hello({ metrics: {} }), 1008],
+  ['a metric with a bad name', hello({ metrics: [{ name: 'a b', unit: '', kind: 'gauge', help: '' }] }), 1008],
+  ['a metric kind there is not', hello({ metrics: [{ name: 'a', unit: '', kind: 'sum', help: '' }] }), 1008],
+  ['one metric twice', hello({ metrics: [0, 1].map(() => ({ name: 'a', unit: '', kind: 'gauge', help: '' })) }), 1008],
+  ['65 metrics', hello({ metrics: Array.from({ length: 65 }, (_, i) => ({ name: `m${i}`, unit: '', kind: 'gauge', help: '' })) }), 1008],
+  ['fields in other letters', JSON.stringify(hello()).replace('"role"', '"ROLE"'), 1008],
+  ['deep nesting', `{"type":"hello","a":${'['.repeat(30000)}${']'.repeat(30000)}}`, 1008],
+  ['more than 64 KiB', JSON.stringify(hello({ help: 'x'.repeat(70000) })), 1009],
+  ['bytes instead of text', PNG, 1003],
+  ['text that is not UTF-8', Buffer.from('{"type":"\xff"}', 'latin1'), 1007],
+];
+
+test('a first message that is not a hello closes the connection with its code', { skip }, async (t) => {
+  const server = await serve(t);
+  for (const [what, message, code] of refused) {
+    await t.test(what, async (t2) => {
+      const peer = await join(t2, server);
+      if (Buffer.isBuffer(message)) peer.ws.send(message, { binary: code === 1003 });
+      else peer.send(message);
+      assert.equal((await within(SOON_MS, 'the close', peer.closed)).code, code);
+    });
+  }
+});
+
+const after = [
+  ['a second hello', hello(), 1008],
+  ['a type there is not', { type: 'event' }, 1008],
+  ['a window without seq', window(undefined), 1008],
+  ['seq 0', window(0), 1008],
+  ['seq past 2^53', JSON.stringify(window(1)).replace('"seq":1', '"seq":9007199254740994'), 1008],
+  ['a metric that was not announced', window(1, { m: { other: { n: 1, sum: 1, min: 1, max: 1, last: 1 } } }), 1008],
+  ['a metric with n 0', window(1, { m: { memory: { n: 0, sum: 0, min: 0, max: 0, last: 0 } } }), 1008],
+  ['a metric without max', window(1, { m: { memory: { n: 1, sum: 0, min: 0, last: 0 } } }), 1008],
+  ['percentiles of a gauge', window(1, { m: { memory: { n: 1, sum: 0, min: 0, max: 0, last: 0, p50: 0 } } }), 1008],
+  ['a number that is none', JSON.stringify(window(1)).replace('18350080', '1e999'), 1008],
+  ['null for a number', window(1, { span_ms: null }), 1008],
+  ['a bye with a number', { type: 'bye', reason: 1 }, 1008],
+];
+
+test('what may follow a hello', { skip }, async (t) => {
+  const server = await serve(t);
+  for (const [what, message, code] of after) {
+    await t.test(what, async (t2) => {
+      const p = await producer(t2, server, { instance: String(refused.length + after.findIndex((r) => r[0] === what)) });
+      p.send(message);
+      const closed = await within(SOON_MS, 'the close', p.closed);
+      assert.equal(closed.code, code);
+      assert.match(closed.reason, /^[A-Z][^\n]+\.$/);
+    });
+  }
+});
+
+test('fields that the protocol does not name are dropped, strings are escaped anew', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const name = '</script><img src=x onerror=alert(1)>"\\\u2028é𝄞';
+  const p = await producer(t, server, { name, extra: { a: 1 }, producer: 99 });
+  p.send(window(1, { extra: [1], producer: 99, m: {} }));
+  await board.heard('window', (m) => m.type === 'window');
+  const [, first, second] = board.messages;
+  assert.deepEqual(first, { ...hello({ name }), producer: first.producer });
+  assert.deepEqual(second, { ...window(1, { m: {} }), producer: first.producer });
+  assert.notEqual(first.producer, 99);
+});
+
+test('a viewer sends nothing after its hello', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  board.send(window(1));
+  assert.equal((await within(SOON_MS, 'the close', board.closed)).code, 1008);
+});
+
+test('the first message is due within five seconds', { skip }, async (t) => {
+  const server = await serve(t);
+  const begin = Date.now();
+  const peer = await join(t, server);
+  assert.equal((await within(8000, 'the close', peer.closed)).code, 1008);
+  assert.ok(Date.now() - begin >= 4900, `closed after ${Date.now() - begin} ms`);
+});
+
+test('fifty messages a second, then 4429', { skip }, async (t) => {
+  const server = await serve(t);
+  const ok = await producer(t, server, { instance: '1' });
+  for (let i = 1; i <= 45; i++) ok.send(window(i));
+  const flood = await producer(t, server, { instance: '2' });
+  for (let i = 1; i <= 200; i++) flood.send(window(i));
+  assert.equal((await within(SOON_MS, 'the close', flood.closed)).code, 4429);
+  await sleep(200);
+  assert.equal(ok.ws.readyState, ok.ws.OPEN);
+});
+
+test('64 producers; the next is told to come later', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const all = [];
+  for (let i = 1; i <= 64; i++) all.push(await producer(t, server, { instance: i.toString(16) }));
+  await until('64 rows', () => board.messages.filter((m) => m.type === 'hello').length === 64);
+  const extra = await producer(t, server, { instance: 'ffff' });
+  assert.equal((await within(SOON_MS, 'the close', extra.closed)).code, 1013);
+  const again = await producer(t, server, { instance: '1' });
+  assert.equal((await within(SOON_MS, 'the older one', all[0].closed)).code, 4409);
+  assert.equal(again.ws.readyState, again.ws.OPEN);
+  all[1].ws.terminate();
+  await board.heard('room', (m) => m.type === 'bye');
+  const next = await producer(t, server, { instance: 'fffe' });
+  await board.heard('the new one', (m) => m.instance === 'fffe');
+  assert.equal(next.ws.readyState, next.ws.OPEN);
+});
+
+test('256 viewers; the next is told to come later', { skip }, async (t) => {
+  const server = await serve(t);
+  for (let i = 0; i < 256; i++) await viewer(t, server);
+  const extra = await join(t, server);
+  extra.send({ type: 'hello', proto: 1, role: 'viewer' });
+  assert.equal((await within(SOON_MS, 'the close', extra.closed)).code, 1013);
+});
+
+/** A viewer as a bare socket, which can stop reading. */
+async function rawViewer(t, server) {
+  const s = net.connect(server.port, server.host);
+  t.after(() => s.destroy());
+  s.on('error', () => {});
+  s.write(`GET /tracker HTTP/1.1\r\nHost: ${server.authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: bitnet-tracker.v1\r\n\r\n');
+  const chunks = [];
+  s.on('data', (d) => chunks.push(d));
+  await until('101', () => Buffer.concat(chunks).includes('\r\n\r\n'));
+  const text = Buffer.from('{"type":"hello","proto":1,"role":"viewer"}');
+  s.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text])); // mask 0
+  await until('welcome', () => Buffer.concat(chunks).includes('welcome'));
+  /** The text frames so far. */
+  const messages = () => {
+    const all = Buffer.concat(chunks);
+    const out = [];
+    for (let at = all.indexOf('\r\n\r\n') + 4; at + 2 <= all.length;) {
+      let n = all[at + 1] & 0x7f, head = 2;
+      if (n === 126) { n = all.readUInt16BE(at + 2); head = 4; }
+      if (at + head + n > all.length) break;
+      if ((all[at] & 0x0f) === 1) out.push(JSON.parse(all.subarray(at + head, at + head + n)));
+      at += head + n;
+    }
+    return out;
+  };
+  return { s, messages };
+}
+
+test('a viewer that stops reading loses messages and is told how many; the others lose none', { skip }, async (t) => {
+  const server = await serve(t);
+  const good = await viewer(t, server);
+  const slow = await rawViewer(t, server);
+  slow.s.pause();
+  // 64 metrics make a window of 14 KiB; 10 producers of 45 a second fill the hub's ring in a second.
+  const metrics = Array.from({ length: 64 }, (_, i) => ({ name: `${'m'.repeat(60)}${i}`, unit: '', kind: 'gauge', help: '' }));
+  const m = Object.fromEntries(metrics.map(({ name }) => [name, { n: 1, sum: 0.123456789012345, min: 0.123456789012345, max: 0.123456789012345, last: 0.123456789012345 }]));
+  const producers = [];
+  for (let i = 1; i <= 10; i++) producers.push(await producer(t, server, { instance: String(i), metrics }));
+  for (let round = 0; round < 3; round++) {
+    for (let i = 1; i <= 40; i++) for (const p of producers) p.send(window(40 * round + i, { m }));
+    await sleep(1000);
+  }
+  const total = 10 * 120 + 10;
+  await until('all at the good one', () => good.messages.length === total + 1, 20000);
+  assert.equal(good.messages.filter((x) => x.type === 'gap').length, 0);
+  slow.s.resume();
+  await until('the newest at the slow one', () => slow.messages().at(-1)?.seq === 120, 20000);
+  await sleep(500);
+  const heard = slow.messages().slice(1);
+  const missed = heard.filter((x) => x.type === 'gap').reduce((sum, x) => sum + x.n, 0);
+  assert.ok(missed > 0, 'nothing was missed');
+  assert.equal(missed + heard.filter((x) => x.type !== 'gap').length, total);
+});
+
+test('a viewer that reads nothing for 30 seconds is closed, the others are not', { skip }, async (t) => {
+  const server = await serve(t);
+  const good = await viewer(t, server);
+  const slow = await rawViewer(t, server);
+  slow.s.pause();
+  const metrics = Array.from({ length: 64 }, (_, i) => ({ name: `${'m'.repeat(60)}${i}`, unit: '', kind: 'gauge', help: '' }));
+  const m = Object.fromEntries(metrics.map(({ name }) => [name, { n: 1, sum: 0.1, min: 0.1, max: 0.1, last: 0.1 }]));
+  const p = await producer(t, server, { metrics });
+  const closed = new Promise((resolve) => slow.s.on('close', resolve));
+  const begin = Date.now();
+  let seq = 0;
+  const timer = setInterval(() => p.ws.readyState === p.ws.OPEN && p.send(window(++seq, { m })), 40);
+  t.after(() => clearInterval(timer));
+  await sleep(25000);
+  slow.s.resume(); // it may read again before that
+  await sleep(1000);
+  assert.equal(slow.s.destroyed, false);
+  slow.s.pause();
+  await sleep(36000);
+  slow.s.resume();
+  await within(SOON_MS, 'the close', closed);
+  assert.ok(Date.now() - begin > 50000);
+  assert.equal(good.ws.readyState, good.ws.OPEN);
+});
+
+test('a ping is answered, a message may come in fragments', { skip }, async (t) => {
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const p = await join(t, server);
+  const pong = new Promise((resolve) => p.ws.on('pong', (d) => resolve(String(d))));
+  p.ws.ping('are you there');
+  assert.equal(await within(SOON_MS, 'pong', pong), 'are you there');
+  const text = JSON.stringify(hello());
+  for (let i = 0; i < text.length; i += 10) p.ws.send(text.slice(i, i + 10), { fin: i + 10 >= text.length });
+  await board.heard('hello', (m) => m.type === 'hello');
+});

@@ -1,0 +1,171 @@
+// engine.test.mjs: the simd128 module gives the golden tokens, and refuses with the library's own sentences.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { GOLDEN, loadedSession, MODEL, Session, startModule } from "./module.mjs";
+
+const E_FORMAT = -4;
+const E_NOMEM = -1;
+const MB = 1e6;
+
+test("greedy tokens are those of the golden file", async (t) => {
+  const session = await loadedSession();
+  for (const { text, ids, greedy40, greedy40_text } of GOLDEN.prompts) {
+    await t.test(text, () => {
+      const answer = session.generate(text);
+      assert.deepEqual(answer.promptIds, ids);
+      assert.deepEqual(answer.ids, greedy40);
+      assert.equal(answer.text, greedy40_text);
+      assert.equal(answer.finishReason, "length");
+    });
+  }
+});
+
+test("the same prompts in one queue give the same tokens, in order", async () => {
+  const session = await loadedSession();
+  const requests = GOLDEN.prompts.map(({ text }) => session.submit(text));
+  const ended = [];
+  const answers = session.finish(requests, (event) => event.kind === "end" && ended.push(event.request));
+  assert.deepEqual(answers.map(({ ids }) => ids), GOLDEN.prompts.map(({ greedy40 }) => greedy40));
+  assert.deepEqual(ended, requests);
+});
+
+test("text is tokenized as in the golden file", async () => {
+  const session = await loadedSession();
+  for (const { text, ids } of GOLDEN.tokenizer) assert.deepEqual(session.tokenize(text, 0), ids, text);
+});
+
+test("a seed repeats its text, and another seed gives another", async () => {
+  const session = await loadedSession();
+  const sampled = (seed) => session.generate("Once upon a time", { sampler: [0.8, 40], seed }).ids;
+  const first = sampled(2n ** 63n + 1n);
+  assert.deepEqual(sampled(2n ** 63n + 1n), first);
+  assert.notDeepEqual(sampled(7n), first);
+});
+
+test("a cancelled request ends as cancelled and keeps what it wrote", async () => {
+  const session = await loadedSession();
+  const id = session.submit("Once upon a time", { maxTokens: 400 });
+  let n = 0;
+  const [answer] = session.finish([id], (event) => {
+    if (event.kind === "token" && ++n === 5) session.m._bitnet_session_cancel(session.self, id);
+  });
+  assert.equal(answer.finishReason, "cancelled");
+  assert.deepEqual(answer.ids, GOLDEN.prompts[0].greedy40.slice(0, 5));
+});
+
+test("timings are measured and add up", async () => {
+  const { timings: t } = (await loadedSession()).generate("Once upon a time");
+  assert.deepEqual([t.n_prompt, t.n_prompt_computed, t.n_generated], [5, 5, 40]);
+  assert.ok(t.prefill_s > 0 && t.decode_s > 0 && t.ttft_s >= t.prefill_s, JSON.stringify(t));
+  const apart = Math.abs(t.ttft_s + t.decode_s - t.e2e_s);
+  assert.ok(apart < 1e-6, `ttft + decode is ${t.ttft_s + t.decode_s}, e2e is ${t.e2e_s}`); /* %.9g */
+});
+
+test("two sessions of one module do not disturb each other", async () => {
+  const module = await startModule();
+  const [a, b] = [new Session(module), new Session(module)];
+  assert.equal(a.load(MODEL), 0);
+  assert.equal(b.load(MODEL), 0);
+  const [first, second] = GOLDEN.prompts;
+  const [ra, rb] = [a.submit(first.text), b.submit(second.text)];
+  for (let i = 0; i < 20; i++) for (const s of [a, b]) module._bitnet_session_step(s.self);
+  assert.deepEqual(a.finish([ra])[0].ids, first.greedy40);
+  a.free();
+  assert.deepEqual(b.finish([rb])[0].ids, second.greedy40);
+});
+
+test("the model is described as it is", async () => {
+  const info = (await loadedSession({ nCtx: 64 })).info();
+  const { arch, name, backend, tier, threads, nCtx, nCtxTrain, fileSize, nParams } = info;
+  assert.deepEqual(
+    { arch, name, backend, tier, threads, nCtx, nCtxTrain, fileSize },
+    {
+      arch: "bitnet-b1.58",
+      name: "bitnet-tales",
+      backend: "cpu",
+      tier: "simd128",
+      threads: 1,
+      nCtx: 64,
+      nCtxTrain: 512,
+      fileSize: MODEL.length,
+    },
+  );
+  assert.ok(nParams > 6.9e6 && nParams < 7e6, `${nParams} parameters`);
+});
+
+test("the file is in the heap once", async () => {
+  const session = await loadedSession();
+  const info = session.info();
+  session.generate("Once upon a time");
+  /* The file, the context, and 8 MB: static data, the stack, the tracker, vocabulary, growth in steps of 4. */
+  const allowed = MODEL.length + info.contextSize + 8 * MB;
+  const heap = session.m.memory.buffer.byteLength;
+  assert.ok(heap <= allowed, `the heap has ${heap} bytes; ${allowed} are allowed`);
+});
+
+test("decoding does not grow the heap", async () => {
+  const session = await loadedSession();
+  session.generate("Once upon a time", { maxTokens: 4 });
+  const before = session.m.memory.buffer.byteLength;
+  session.generate("Once upon a time", { maxTokens: 400 });
+  assert.equal(session.m.memory.buffer.byteLength, before);
+});
+
+const DAMAGED = [
+  ["an empty file", Buffer.alloc(0), /^gguf\./],
+  ["a web page", Buffer.from("<!doctype html><title>404</title>".repeat(9)), /^gguf\.magic$/],
+  ["a file cut in its header", MODEL.subarray(0, 1000), /^gguf\./],
+  ["a file cut in a tensor", MODEL.subarray(0, MODEL.length - 1), /^gguf\.tensor\.extent$/],
+];
+for (const [what, bytes, id] of DAMAGED) {
+  test(`${what} is refused with an id and a sentence`, async () => {
+    const session = new Session(await startModule());
+    assert.equal(session.load(bytes), E_FORMAT);
+    const error = session.error();
+    assert.match(error.id, id);
+    assert.match(error.text, /\w+ .*\w+/);
+    session.free();
+  });
+}
+
+test("an unknown architecture is refused by its name", async () => {
+  const session = new Session(await startModule());
+  const file = Buffer.from(MODEL);
+  const at = file.indexOf("bitnet-b1.58", file.indexOf("general.architecture"));
+  file.write("bitnet-b9.99", at);
+  assert.ok(session.load(file) < 0);
+  assert.match(session.error().id, /^model\.arch/);
+  assert.match(session.error().text, /bitnet-b9\.99/);
+});
+
+test("a file larger than the browser gives is refused, and the session can be freed", async () => {
+  const session = new Session(await startModule("bitnet-simd128", { maximumMb: 16 }));
+  assert.equal(session.m._bitnet_session_reserve(session.self, 64 * MB), 0);
+  assert.equal(session.error().id, "session.memory");
+  assert.match(session.error().text, /64\.0 MB/);
+  session.free();
+});
+
+test("a context larger than the browser gives is refused", async () => {
+  const session = new Session(await startModule("bitnet-simd128", { maximumMb: 64 }));
+  assert.equal(session.load(MODEL, 1 << 20), E_NOMEM);
+  assert.equal(session.error().id, "ctx.memory");
+  session.free();
+});
+
+test("a request that cannot be answered is refused, and the next one is answered", async () => {
+  const session = await loadedSession({ nCtx: 32 });
+  const refused = [
+    ["request.too_long", "word ".repeat(40), {}],
+    ["request.utf8", new Uint8Array([0x48, 0xff]), {}],
+    ["sampler.range", "Once", { sampler: [NaN] }],
+    ["sampler.range", "Once", { sampler: [0, 1e12] }],
+    ["sampler.range", "Once", { sampler: [0, 0, 1.5] }],
+  ];
+  for (const [id, prompt, options] of refused) {
+    assert.equal(session.submit(prompt, options), 0, id);
+    assert.equal(session.error().id, id, session.error().text);
+  }
+  const answer = session.generate(GOLDEN.prompts[0].text, { maxTokens: 10 });
+  assert.deepEqual(answer.ids, GOLDEN.prompts[0].greedy40.slice(0, 10));
+});

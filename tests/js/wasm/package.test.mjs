@@ -1,0 +1,76 @@
+// package.test.mjs: what npm would publish: these files, small enough, typed for both ways of resolving.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { ROOT } from "./module.mjs";
+
+const root = fileURLToPath(ROOT);
+const MODULE_GZIP_CAP = 150 * 1024; /* a module with its loader, compressed as servers do */
+
+test("the package holds dist and nothing unexpected", () => {
+  const out = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" });
+  const files = JSON.parse(out)[0].files.map((file) => file.path);
+  const required = ["package.json", "LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/worker.js"];
+  for (const name of ["simd128", "simd128-mt", "relaxed", "relaxed-mt"]) {
+    required.push(`dist/bitnet-${name}.mjs`, `dist/bitnet-${name}.wasm`);
+  }
+  for (const file of required) assert.ok(files.includes(file), `${file} is missing`);
+  const allowed = /^(package\.json|LICENSE|README\.md|dist\/(index|worker|types|errors|bitnet-(simd128|relaxed)(-mt)?(\.worker)?)\.(js|d\.ts|js\.map|mjs|wasm))$/;
+  assert.deepEqual(files.filter((file) => !allowed.test(file)), []);
+});
+
+for (const name of ["simd128", "simd128-mt", "relaxed", "relaxed-mt"]) {
+  test(`module ${name} stays under 150 KiB on the wire`, () => {
+    const size = ["wasm", "mjs"].reduce((sum, ext) => {
+      return sum + gzipSync(readFileSync(path.join(root, `dist/bitnet-${name}.${ext}`))).length;
+    }, 0);
+    assert.ok(size <= MODULE_GZIP_CAP, `${size} bytes`);
+  });
+}
+
+test("every import and URL between the built files leads to a file", () => {
+  const dist = path.join(root, "dist");
+  let n = 0;
+  for (const file of ["index.js", "worker.js", "bitnet-simd128.mjs", "bitnet-relaxed-mt.mjs"]) {
+    const source = readFileSync(path.join(dist, file), "utf8");
+    const links = /(?:import\(|from |new URL\()\s*["'](\.?\/?[\w.-]+\.(?:js|mjs|wasm))["']/g;
+    for (const [, target] of source.matchAll(links)) {
+      n++;
+      assert.ok(existsSync(path.join(dist, target)), `${file} wants ${target}`);
+    }
+  }
+  assert.ok(n >= 7, `only ${n} links were found`);
+});
+
+for (const resolution of ["nodenext", "bundler"]) {
+  test(`a TypeScript user finds the types with module resolution ${resolution}`, (t) => {
+    const folder = mkdtempSync(path.join(root, "build/types-user-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const user = path.join(folder, "user.mts");
+    writeFileSync(
+      user,
+      `import { BitnetError, loadModel, type Model, type ModelInfo } from "libbitnet";
+       const model: Model = await loadModel(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
+       const info: ModelInfo = model.info;
+       for await (const { token, text } of model.generate("a", { maxTokens: 3 })) { const n: number = token; text.length + n; }
+       const { tokenIds, timings } = await model.generate(info.name).result;
+       const rate: number = tokenIds.length / timings.decode_s;
+       // @ts-expect-error: there is no such tier
+       await loadModel("x", { tier: "avx512" });
+       export const e: BitnetError = new BitnetError("a.b", String(rate));
+      `,
+    );
+    const module = resolution === "nodenext" ? "nodenext" : "esnext";
+    const tsc = spawnSync(
+      process.execPath,
+      [path.join(root, "node_modules/typescript/bin/tsc"), "--noEmit", "--strict", "--target", "es2022", "--module", module]
+        .concat(["--moduleResolution", resolution, "--lib", "es2022,dom,dom.asynciterable", user]),
+      { encoding: "utf8" },
+    );
+    assert.equal(tsc.status, 0, tsc.stdout);
+  });
+}

@@ -1,0 +1,221 @@
+/* charts.ts: the live charts, one line per producer over the last minute.
+ *
+ * Windows of all producers are laid on one grid of 200 ms bins (uPlot wants one x column), so drawing is
+ * a walk through columns and never a join. Lines are told apart by colour, by dash pattern and by the
+ * producer's letter at their newest point. A hole longer than 2.5 s is shown as a hole.
+ */
+import uPlot from "uplot";
+import { quantity } from "../shared/format";
+import type { MetricColumns } from "./columns";
+import { quantile, rate } from "./derive";
+import type { Producer } from "./store";
+
+export const SPAN_MS = 60_000;
+const BIN_MS = 200;
+const BINS = SPAN_MS / BIN_MS + 1;
+const HOLE_MS = 2_500;
+const COLOURS = 8;
+const DASHES: number[][] = [[], [9, 4], [4, 3], [12, 3, 3, 3]];
+
+/** What a chart shows of one metric in windows [from, to): a line, and maybe the top of a band over it. */
+export interface View {
+  metric: string;
+  unit: string;
+  line: (m: MetricColumns, from: number, to: number) => number;
+  top?: (m: MetricColumns, from: number, to: number) => number;
+}
+
+export function rateView(metric: string): View {
+  return { metric, unit: "{token}/s", line: rate };
+}
+
+export function histogramView(metric: string, unit: string): View {
+  return {
+    metric,
+    unit,
+    line: (m, from, to) => quantile(m, from, to, 0.5),
+    top: (m, from, to) => quantile(m, from, to, 0.95),
+  };
+}
+
+export function lastView(metric: string, unit: string): View {
+  return { metric, unit, line: (m, _from, to) => m.last[to - 1]! };
+}
+
+type Column = (number | null)[];
+
+/** Bins [t0, t0 + SPAN_MS] of one producer: for each bin the windows that ended in it, put through f. */
+export function binned(p: Producer, name: string, t0: number, f: View["line"]): Column {
+  const out: Column = new Array<number | null>(BINS).fill(null);
+  const metric = p.columns.metrics.get(name);
+  if (!metric) return out;
+  const { columns, clockOffMs } = p;
+  let i = columns.firstFrom(t0 + clockOffMs);
+  while (i < columns.length) {
+    const bin = Math.floor((columns.t[i]! - clockOffMs - t0) / BIN_MS);
+    if (bin >= BINS) break;
+    const from = i;
+    let end = -1; /* one past the newest window of this bin that measured the metric */
+    for (; i < columns.length && columns.t[i]! - clockOffMs < t0 + (bin + 1) * BIN_MS; i++) {
+      if (!Number.isNaN(metric.n[i]!)) end = i + 1;
+    }
+    const value = end < 0 ? NaN : f(metric, from, end);
+    if (Number.isFinite(value)) out[bin] = value;
+  }
+  return out;
+}
+
+function newestIndex(line: Column): number {
+  let i = line.length - 1;
+  while (i >= 0 && line[i] === null) i--;
+  return i;
+}
+
+function cssColour(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+export function seriesColour(slot: number): string {
+  return `--series-${(slot % COLOURS) + 1}`;
+}
+
+export function seriesDash(slot: number): number[] {
+  return DASHES[Math.floor(slot / COLOURS + slot) % DASHES.length]!;
+}
+
+/* uPlot's gaps are pixel ranges between two points; those shorter than HOLE_MS are joined by the line. */
+const joinShortGaps: uPlot.Series.GapsRefiner = (u, _series, _i0, _i1, gaps) => {
+  const pxPerMs = u.bbox.width / SPAN_MS;
+  return gaps.filter(([from, to]) => (to - from) / pxPerMs > HOLE_MS);
+};
+
+export class LiveChart {
+  private plot: uPlot | undefined;
+  private shown: Producer[] = [];
+  private data: Column[] = [];
+  private shape = "";
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly sync: string,
+    private view: View,
+    private readonly onCursor: () => void,
+  ) {
+    new ResizeObserver(() => this.plot?.setSize(this.size())).observe(host);
+  }
+
+  setView(view: View): void {
+    this.view = view;
+    this.shape = "";
+  }
+
+  /** Colours changed: the next draw makes everything anew. */
+  restyle(): void {
+    this.shape = "";
+  }
+
+  draw(producers: Producer[], hubNow: number): void {
+    const t0 = Math.floor((hubNow - SPAN_MS) / BIN_MS) * BIN_MS;
+    const lines = producers.map((p) => binned(p, this.view.metric, t0, this.view.line));
+    const drawn = producers.map((_, i) => i).filter((i) => lines[i]!.some((y) => y !== null));
+    this.shown = drawn.map((i) => producers[i]!);
+    this.data = drawn.map((i) => lines[i]!);
+    const { top } = this.view;
+    const tops = top ? this.shown.map((p) => binned(p, this.view.metric, t0, top)) : [];
+    const x = Array.from({ length: BINS }, (_, bin) => (t0 + bin * BIN_MS) / 1000);
+    this.rebuildIfNeeded();
+    this.plot!.setData([x, ...this.data, ...tops], false);
+    this.plot!.setScale("x", { min: (hubNow - SPAN_MS) / 1000, max: hubNow / 1000 });
+  }
+
+  /** Producers with a line, and each one's value under the cursor, or its newest. */
+  values(): [Producer, string][] {
+    const at = this.plot?.cursor.idx;
+    return this.shown.map((p, i) => {
+      const line = this.data[i]!;
+      const value = line[at ?? newestIndex(line)];
+      return [p, quantity(value ?? undefined, this.view.unit)];
+    });
+  }
+
+  private size(): { width: number; height: number } {
+    return { width: this.host.clientWidth, height: this.host.clientHeight };
+  }
+
+  private rebuildIfNeeded(): void {
+    const shape = this.shown.map((p) => `${p.slot}`).join() + this.view.metric;
+    if (this.plot && shape === this.shape) return;
+    this.plot?.destroy();
+    this.shape = shape;
+    this.plot = new uPlot(this.options(), [[]], this.host);
+  }
+
+  private options(): uPlot.Options {
+    const { unit, top } = this.view;
+    const axis: uPlot.Axis = {
+      stroke: cssColour("--muted"),
+      font: `11px ${cssColour("--font")}`,
+      grid: { stroke: cssColour("--grid"), width: 1 },
+      ticks: { show: false },
+    };
+    const line = (p: Producer): uPlot.Series => ({
+      stroke: cssColour(seriesColour(p.slot)),
+      width: 2,
+      dash: seriesDash(p.slot),
+      gaps: joinShortGaps,
+      points: { size: 4 },
+    });
+    const edge: uPlot.Series = { gaps: joinShortGaps, points: { show: false } };
+    const n = this.shown.length;
+    return {
+      ...this.size(),
+      legend: { show: false },
+      cursor: { sync: { key: this.sync }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      scales: {
+        x: { time: true },
+        y: { range: (_u, _min, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.15 : 1] },
+      },
+      axes: [
+        { ...axis, space: 70, size: 28, values: "{HH}:{mm}:{ss}" },
+        { ...axis, size: 72, values: (_u, splits) => splits.map((v) => (v ? quantity(v, unit) : "0")) },
+      ],
+      series: [{}, ...this.shown.map(line), ...(top ? this.shown.map(() => edge) : [])],
+      bands: top
+        ? this.shown.map((p, i) => ({
+            series: [n + i + 1, i + 1] as [number, number],
+            fill: `${cssColour(seriesColour(p.slot))}2e`,
+          }))
+        : [],
+      hooks: { draw: [(u) => this.drawKeys(u)], setCursor: [() => this.onCursor()] },
+    };
+  }
+
+  /* The producer's letter at the newest point of its line; letters that would overlap move up. */
+  private drawKeys(u: uPlot): void {
+    const ratio = devicePixelRatio;
+    const radius = 8 * ratio;
+    const ends = this.shown.flatMap((p, i) => {
+      const at = newestIndex(this.data[i]!);
+      if (at < 0) return [];
+      const x = u.valToPos(u.data[0]![at]!, "x", true);
+      return [{ p, x: Math.max(x, u.bbox.left), y: u.valToPos(this.data[i]![at]!, "y", true) }];
+    });
+    ends.sort((a, b) => b.y - a.y);
+    const { ctx } = u;
+    ctx.save();
+    ctx.font = `600 ${10 * ratio}px ${cssColour("--font")}`;
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    ends.forEach((end, i) => {
+      const below = ends[i - 1];
+      if (below && Math.abs(below.x - end.x) < 2 * radius) end.y = Math.min(end.y, below.y - 2 * radius);
+      ctx.fillStyle = cssColour(seriesColour(end.p.slot));
+      ctx.beginPath();
+      ctx.arc(end.x, end.y, radius, 0, 2 * Math.PI);
+      ctx.fill();
+      ctx.fillStyle = cssColour("--surface");
+      ctx.fillText(end.p.key, end.x, end.y + ratio / 2);
+    });
+    ctx.restore();
+  }
+}

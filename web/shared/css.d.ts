@@ -1,0 +1,2 @@
+/* Style sheets are imported for esbuild to collect; they export nothing. */
+declare module "*.css";

@@ -1,0 +1,63 @@
+/* format.ts: numbers with units, as people read them.
+ *
+ * Owns every conversion from what is on the wire (seconds, bytes, tokens; UCUM units) to what is on the
+ * screen (ms, MB, tok/s). Refuses to invent: a number that was not measured is "–", never 0.
+ * Two significant digits, and no decimals from ten up: live numbers with more digits only flicker.
+ */
+
+export const NOT_MEASURED = "–";
+
+export function decimal(value: number): string {
+  const size = Math.abs(value);
+  if (size !== 0 && size < 0.995) return value.toPrecision(2).replace(/\.?0+$/, "");
+  if (size !== 0 && size < 9.95) return value.toFixed(1);
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function seconds(value: number): string {
+  const size = Math.abs(value);
+  if (size < 0.9995e-3) return `${decimal(value * 1e6)} µs`;
+  if (size < 0.9995) return `${decimal(value * 1e3)} ms`;
+  return `${decimal(value)} s`;
+}
+
+function bytes(value: number): string {
+  const steps: [number, string][] = [
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ];
+  for (const [size, name] of steps) {
+    if (Math.abs(value) >= size * 0.9995) return `${decimal(value / size)} ${name}`;
+  }
+  return `${decimal(value)} B`;
+}
+
+/** "{token}/s" -> "tok/s", "{request}" -> "requests", "s" -> "s". */
+export function unitLabel(unit: string): string {
+  if (unit === "By") return "bytes";
+  return unit.replace("{token}/s", "tok/s").replace(/\{(\w+)\}/g, "$1s");
+}
+
+/** One measured value in a UCUM unit; undefined and NaN mean "not measured". */
+export function quantity(value: number | undefined, unit: string): string {
+  if (value === undefined || !Number.isFinite(value)) return NOT_MEASURED;
+  if (unit === "s") return seconds(value);
+  if (unit === "By") return bytes(value);
+  if (unit === "{token}" && Math.round(value) === 1) return "1 token";
+  if (unit === "{request}" && Math.round(value) === 1) return "1 request";
+  return `${decimal(value)} ${unitLabel(unit)}`.trimEnd();
+}
+
+/** Age for a status line: "now", "12 s", "3 min", "2 h". */
+export function age(ms: number): string {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 1) return "now";
+  if (s < 100) return `${s} s`;
+  if (s < 100 * 60) return `${Math.round(s / 60)} min`;
+  return `${Math.round(s / 3600)} h`;
+}
+
+export function count(n: number, noun: string): string {
+  return `${n.toLocaleString("en-US")} ${noun}${n === 1 ? "" : "s"}`;
+}
