@@ -1,5 +1,10 @@
 # The native executable, the tests and install.
 
+option(BITNET_CUDA "build the CUDA backend where nvcc is found" OFF)
+if(BITNET_CUDA)
+    message(STATUS "CUDA: this version has no CUDA backend yet; building without it")
+endif()
+
 # --- the executable ------------------------------------------------------------------------------
 # libwebsockets: HTTP/1.1 and websocket, Debian's 4.1.6. cJSON: control messages, Debian's 1.7.15 with
 # its security patches. Both through pkg-config; without libwebsockets there is no `bitnet serve`.

@@ -52,7 +52,8 @@ function(bitnet_wasm_module name core)
 endfunction()
 
 set(wasm_sources targets/wasm/exports.c targets/wasm/transport_ws.c)
-set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
+set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free
+    -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
 
 bitnet_wasm_core(bitnet_core)
 bitnet_wasm_module(bitnet-${BITNET_WASM_TIER} bitnet_core ${wasm_sources})

@@ -23,7 +23,8 @@ function wasmModules() {
     for (const file of [`${name}.mjs`, `${name}.wasm`]) {
       if (existsSync(at("build/wasm", file))) continue;
       const preset = name.includes("relaxed") ? "wasm-relaxed" : "wasm";
-      console.error(`build/wasm/${file} is missing. Make it: cmake --preset ${preset} && cmake --build --preset ${preset}`);
+      const advice = `cmake --preset ${preset} && cmake --build --preset ${preset}`;
+      console.error(`build/wasm/${file} is missing. Make it: ${advice}`);
       process.exit(69);
     }
   }

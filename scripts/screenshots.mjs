@@ -2,11 +2,11 @@
  *
  *   node scripts/screenshots.mjs        after ./start --build-only
  *
- * Serves with build/native/bitnet (or BITNET_BIN), asks in a tab and on the command line at the same time,
- * and photographs both pages at 1280x800. Needs Chromium; changes nothing but the two files.
+ * Serves with build/native/bitnet (or BITNET_BIN) and photographs both pages at 1280x800: the chat
+ * after one story, the dashboard while a tab and a command line write at the same
+ * time, one thread each. Needs Chromium and a quiet machine; changes nothing but the two files.
  */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,8 +17,10 @@ const BIN = process.env.BITNET_BIN || path.join(ROOT, "build/native/bitnet");
 const WEB_ROOT = process.env.BITNET_WEB_ROOT || path.join(ROOT, "build/web");
 const OUT = path.join(ROOT, "docs/img");
 const STORY = "Once upon a time";
+const ALONE_MS = 30_000; /* the tab on its own, then the command line beside it: most of the charts' minute */
+const TOGETHER_MS = 15_000;
 
-async function serve() {
+async function withServer(use) {
   const server = spawn(BIN, ["serve", "--port", "0", "--web-root", WEB_ROOT], { stdio: ["ignore", "pipe", "pipe"] });
   for (const stream of [server.stdout, server.stderr]) stream.setEncoding("utf8");
   const url = new Promise((resolve, reject) => {
@@ -32,46 +34,66 @@ async function serve() {
     server.stderr.on("data", onData);
     server.once("close", (code) => reject(new Error(`bitnet serve ended with ${code}: ${output}`)));
   });
-  return { server, url: await url };
+  try {
+    await use(await url);
+  } finally {
+    server.kill("SIGTERM");
+  }
 }
 
-async function write(tab, opening) {
-  await tab.fill("#prompt", opening);
-  await tab.keyboard.press("Enter");
-  await tab.locator('body[data-phase="ready"]').waitFor();
+async function openChat(context, url, query) {
+  const page = await context.newPage();
+  await page.goto(`${url}?${query}`);
+  await page.locator('body[data-phase="ready"]').waitFor();
+  return page;
 }
 
-async function main() {
-  mkdirSync(OUT, { recursive: true });
-  const { server, url } = await serve();
-  const browser = await chromium.launch({
-    executablePath: process.env.BITNET_CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-  });
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light" });
+async function write(page, opening) {
+  await page.fill("#prompt", opening);
+  await page.keyboard.press("Enter");
+  await page.locator(".stats").last().waitFor();
+  await page.locator('body[data-phase="ready"]').waitFor();
+}
+
+async function photographChat(context, url) {
+  const page = await openChat(context, url, "seed=8&max=110");
+  await write(page, STORY);
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: path.join(OUT, "chat.png") });
+  await page.close();
+}
+
+async function keepWriting(page, ms) {
+  const end = Date.now() + ms;
+  while (Date.now() < end) {
+    await write(page, STORY);
+    await page.waitForTimeout(1_500); /* as a reader would */
+  }
+}
+
+async function photographDashboard(context, url) {
   const board = await context.newPage();
   await board.goto(`${url}dashboard/`);
-  const tab = await context.newPage();
-  await tab.goto(`${url}?seed=4&max=110`);
-  await tab.locator('body[data-phase="ready"]').waitFor();
-  await write(tab, STORY);
-  await tab.evaluate(() => scrollTo(0, 0));
-  await tab.screenshot({ path: path.join(OUT, "chat.png") });
-
-  /* Half a minute of both at once, with the pauses that a person would make. */
-  await tab.fill("input[name=max]", "400").catch(() => undefined);
+  const tab = await openChat(context, url, "temp=0&ctx=4096&max=3000&threads=1");
   const track = url.replace("http", "ws").replace(/\/$/, "");
-  for (let round = 0; round < 5; round++) {
-    const args = ["run", "--track", track, "-s", String(round + 1), "-n", "480", "-p", STORY];
-    const cli = spawn(BIN, args, { stdio: "ignore" });
-    await write(tab, STORY);
-    if (cli.exitCode === null) await once(cli, "close");
-    await board.waitForTimeout(2_000);
-  }
+  const options = ["--track", track, "--temp", "0", "-t", "1", "-c", "30000", "-n", "29000"];
+  await keepWriting(tab, ALONE_MS);
+  const cli = spawn(BIN, ["run", ...options, "-p", STORY], { stdio: "ignore" });
+  await keepWriting(tab, TOGETHER_MS);
+  await tab.fill("#prompt", STORY);
+  await tab.keyboard.press("Enter");
   await board.bringToFront();
+  await board.waitForTimeout(700); /* a few windows of the answer just begun */
   await board.screenshot({ path: path.join(OUT, "dashboard.png") });
-  await browser.close();
-  server.kill("SIGTERM");
+  cli.kill("SIGINT");
 }
 
-await main();
+mkdirSync(OUT, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.BITNET_CHROMIUM || "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+});
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light" });
+await withServer((url) => photographChat(context, url));
+await withServer((url) => photographDashboard(context, url));
+await browser.close();

@@ -27,6 +27,8 @@ give_up() {
     exit "$code"
 }
 
+limit_s=3600 # for one step; what hangs is ended and counts as failed
+
 # watch PID LOG TITLE START: until PID has ended, say what it does: a line redrawn five times a second
 # on a terminal, a line every thirty seconds elsewhere.
 watch() {
@@ -39,6 +41,11 @@ watch() {
             printf '\r\033[K  … %s, %d s  \033[2m%.60s\033[0m' "$title" $((SECONDS - start)) "$last"
         elif [ $((tick % 150)) -eq 0 ]; then
             say "… $title, $((SECONDS - start)) s: $(tail -n 1 "$log" | tr -cd '[:print:]' | cut -c 1-90)"
+        fi
+        if [ $((SECONDS - start)) -ge "$limit_s" ]; then
+            echo "ended after $limit_s seconds without a result" >>"$log"
+            kill -KILL -- "-$pid" 2>/dev/null
+            break
         fi
     done
     if [ -t 1 ]; then printf '\r\033[K'; fi
@@ -55,7 +62,7 @@ run_logged() {
     set +m
     trap 'kill -TERM -- "-$pid" 2>/dev/null; echo; exit 130' INT TERM
     watch "$pid" "$log" "$title" "$start"
-    wait "$pid"
+    wait "$pid" 2>/dev/null
     code=$?
     trap - INT TERM
     return "$code"
@@ -116,7 +123,7 @@ need_emscripten() {
 
 need_node() {
     if command -v node >/dev/null; then
-        node -e 'process.exit(+process.versions.node.split(".")[0] < 18)' ||
+        node -e 'process.exit(+process.versions.node.split(".")[0] < 18 ? 1 : 0)' ||
             give_up 69 "$(command -v node) is Node.js $(node --version); version 18 or newer is needed." \
                 "Install a newer one, or put it first in PATH, and run this again."
     else

@@ -53,7 +53,7 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
     if (n > n_ctx)
         return bitnet_fail(err, BITNET_E_CTX_FULL, "request.too_long",
                            "the prompt has %d tokens and the context window has room for %d; "
-                           "shorten it or raise --ctx-size",
+                           "shorten it or ask for a larger window",
                            n, n_ctx);
     size_t size = sizeof(request) + (size_t)n * sizeof(bitnet_token);
     request *r = bitnet_alloc(a, size);

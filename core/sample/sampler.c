@@ -22,7 +22,7 @@ bitnet_sampler_desc bitnet_sampler_default(void) {
 static bitnet_status check_range(const char *name, double v, double min, double max,
                                  bitnet_error *err) {
     if (v >= min && v <= max) return BITNET_OK; /* false for NaN */
-    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range", "%s is %g; allowed are %g to %g", name,
+    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range", "%s is %.10g; allowed are %.10g to %.10g", name,
                        v, min, max);
 }
 

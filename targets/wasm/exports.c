@@ -16,10 +16,11 @@
 #include "exports.h"
 #include "transport_ws.h"
 
-#define FILE_ALIGN  64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
-#define RING_CAP    2048
-#define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
-#define JSON_CAP    2048
+#define FILE_ALIGN   64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
+#define RING_CAP     2048
+#define MEMORY_EACH  1000000000u /* ns between two records of the memory metric */
+#define JSON_CAP     2048
+#define PREFIX_SHARE 8 /* earlier prompts may take an eighth of what the model file takes */
 
 struct bitnet_session {
     uint8_t *file; /* [file_size] */
@@ -27,6 +28,7 @@ struct bitnet_session {
     bitnet_source source; /* over file */
     bitnet_model *model;
     bitnet_engine *engine;
+    bitnet_tier prefixes; /* of earlier prompts; close is NULL when there is no room for any */
     int32_t n_ctx;
 
     bitnet_tracker *tracker;
@@ -70,6 +72,7 @@ void bitnet_session_track_close(bitnet_session *s) {
 void bitnet_session_free(bitnet_session *s) {
     if (!s) return;
     bitnet_engine_free(s->engine);
+    if (s->prefixes.close) s->prefixes.close(s->prefixes.ctx);
     bitnet_model_free(s->model);
     if (s->tracker) bitnet_session_track_close(s);
     bitnet_tracker_free(s->tracker);
@@ -121,8 +124,15 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
     bitnet_model_desc md = {.source = &s->source, .n_threads = n_threads};
     bitnet_status st = bitnet_model_load(&s->model, &md, &s->err);
     if (st < 0) return st;
-    bitnet_engine_desc ed = {.model = s->model, .n_ctx = n_ctx, .ring = s->engine_ring};
     s->n_ctx = n_ctx > 0 ? n_ctx : bitnet_model_get_info(s->model).n_ctx_train;
+    size_t value_size = bitnet_tier_value_size(s->model, s->n_ctx);
+    bool has_tier = bitnet_tier_mem_open(&s->prefixes, s->file_size / PREFIX_SHARE, value_size,
+                                         NULL) == BITNET_OK;
+    bitnet_engine_desc ed = {.model = s->model,
+                             .n_ctx = n_ctx,
+                             .ring = s->engine_ring,
+                             .tiers = &s->prefixes,
+                             .n_tiers = has_tier};
     return bitnet_engine_create(&s->engine, &ed, &s->err);
 }
 

@@ -1,9 +1,9 @@
-/* fuzz.h: what the fuzzers of file and text share. Each is one LLVMFuzzerTestOneInput for
- * libFuzzer:
+/* fuzz.h: what the fuzzers of files and text share. Each is one LLVMFuzzerTestOneInput, built by
  *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Icore -Icore/include -Itests/unit \
- *         tests/fuzz/fuzz_gguf.c tests/unit/gguf_writer.c core/base/base.c core/format/?*.c
- * core/text/?*.c make_seeds corpus && ./a.out corpus
+ *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Icore -Icore/include -Itests/unit
+ *
+ * from its own file, tests/unit/gguf_writer.c, core/base/base.c and all of core/format and
+ * core/text; make_seeds.c writes the inputs to start from.
  */
 #ifndef BITNET_TEST_FUZZ_H
 #define BITNET_TEST_FUZZ_H

@@ -127,6 +127,7 @@ static const head_case hostile[] = {
     {"our name, other port",           GET "Host: 127.0.0.1:8081\r\n" END, 0, 421},
     {"our name, port with a zero",     GET "Host: 127.0.0.1:08080\r\n" END, 0, 421},
     {"our name, empty port",           GET "Host: 127.0.0.1:\r\n" END, 0, 421},
+    {"port without its colon",         GET "Host: 8080\r\n" END, 0, 421},
     {"port only",                      GET "Host: :8080\r\n" END, 0, 421},
     {"our name as a prefix",           GET "Host: localhost.evil.example:8080\r\n" END, 0, 421},
     {"our name as a suffix",           GET "Host: evil.localhost:8080\r\n" END, 0, 421},

@@ -94,6 +94,12 @@ function keepAtEnd(): void {
   if (fromEnd < 120) page.scrollTop = page.scrollHeight;
 }
 
+/** The button that was pressed may be gone. Not on a phone, where focus would bring up the keyboard. */
+function takeFocusBack(): void {
+  const isLost = document.activeElement === null || document.activeElement === document.body;
+  if (isLost && matchMedia("(pointer: fine)").matches) promptField.focus({ preventScroll: true });
+}
+
 async function write(story: Story, prompt: string): Promise<void> {
   const settings = sampling.read();
   if (!model || writing || !settings) return;
@@ -114,7 +120,7 @@ async function write(story: Story, prompt: string): Promise<void> {
     writing = undefined;
     stories.setAttribute("aria-busy", "false");
     updateControls();
-    promptField.focus({ preventScroll: true });
+    takeFocusBack();
     keepAtEnd();
   }
 }

@@ -33,14 +33,8 @@ function samplingHelp({ temp, topK, topP, minP, seed }: Sampling): string {
 export function statsLine(n: Numbers): [string, string][] {
   const stats: [string, string][] = [
     [`TTFT ${quantity(n.ttftS, "s")}`, "Time to first token: from the request accepted to the first token sampled"],
-    [
-      quantity(n.tokensPerS, "{token}/s"),
-      "Decode speed: (tokens − 1) / (time of the last token − time of the first)",
-    ],
-    [
-      count(n.nGenerated, "token"),
-      `Tokens sampled, a final end-of-text token included; ${samplingHelp(n.sampling)}`,
-    ],
+    [quantity(n.tokensPerS, "{token}/s"), "Decode speed: (tokens − 1) / (time of the last token − time of the first)"],
+    [count(n.nGenerated, "token"), `Tokens sampled, a final end-of-text token included; ${samplingHelp(n.sampling)}`],
     [n.tier, TIER_HELP[n.tier] ?? "SIMD tier of the WebAssembly module"],
     [count(n.threads, "thread"), n.threadsReason || "Threads that compute, this module's own worker included"],
   ];

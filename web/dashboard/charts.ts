@@ -2,7 +2,7 @@
  *
  * Windows of all producers are laid on one grid of 200 ms bins (uPlot wants one x column), so drawing is
  * a walk through columns and never a join. Lines are told apart by colour, by dash pattern and by the
- * producer's letter at their newest point. A hole longer than 2.5 s is shown as a hole.
+ * producer's letter at their newest point. A hole longer than 1.2 s is shown as a hole.
  */
 import uPlot from "uplot";
 import { quantity } from "../shared/format";
@@ -13,7 +13,7 @@ import type { Producer } from "./store";
 export const SPAN_MS = 60_000;
 const BIN_MS = 200;
 const BINS = SPAN_MS / BIN_MS + 1;
-const HOLE_MS = 2_500;
+const HOLE_MS = 1_200;
 const COLOURS = 8;
 const DASHES: number[][] = [[], [9, 4], [4, 3], [12, 3, 3, 3]];
 
@@ -71,6 +71,15 @@ function newestIndex(line: Column): number {
   return i;
 }
 
+/** Top of the y axis: over every line; with bands, over 97 % of all points, so that one outlier hides nothing. */
+export function yTop(lines: Column[], tops: Column[]): number {
+  const points = [...lines, ...tops].flat().filter((y): y is number => y !== null);
+  points.sort((a, b) => a - b);
+  const share = tops.length > 0 ? 0.97 : 1;
+  const top = points[Math.floor(share * (points.length - 1))] ?? 0;
+  return top > 0 ? top * 1.15 : 1;
+}
+
 function cssColour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
@@ -94,6 +103,7 @@ export class LiveChart {
   private shown: Producer[] = [];
   private data: Column[] = [];
   private shape = "";
+  private yTop = 1;
 
   constructor(
     private readonly host: HTMLElement,
@@ -123,6 +133,7 @@ export class LiveChart {
     const { top } = this.view;
     const tops = top ? this.shown.map((p) => binned(p, this.view.metric, t0, top)) : [];
     const x = Array.from({ length: BINS }, (_, bin) => (t0 + bin * BIN_MS) / 1000);
+    this.yTop = yTop(this.data, tops);
     this.rebuildIfNeeded();
     this.plot!.setData([x, ...this.data, ...tops], false);
     this.plot!.setScale("x", { min: (hubNow - SPAN_MS) / 1000, max: hubNow / 1000 });
@@ -173,7 +184,7 @@ export class LiveChart {
       cursor: { sync: { key: this.sync }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: true },
-        y: { range: (_u, _min, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.15 : 1] },
+        y: { range: () => [0, this.yTop] },
       },
       axes: [
         { ...axis, space: 70, size: 28, values: "{HH}:{mm}:{ss}" },

@@ -30,12 +30,7 @@ let lastHeardAt = NaN;
 let everConnected = false;
 
 const rateChart = new LiveChart(byId("rate-chart", HTMLElement), "board", rateView(TPOT), updateLegends);
-const metricChart = new LiveChart(
-  byId("metric-chart", HTMLElement),
-  "board",
-  histogramView(TPOT, "s"),
-  updateLegends,
-);
+const metricChart = new LiveChart(byId("metric-chart", HTMLElement), "board", histogramView(TPOT, "s"), updateLegends);
 
 function knownMetrics(): Map<string, MetricInfo> {
   const all = new Map<string, MetricInfo>();
@@ -97,7 +92,12 @@ function updateLegends(): void {
 }
 
 function describe(id: string, what: string, legend: HTMLElement): void {
-  const items = [...legend.children].map((li) => [...li.children].slice(1).map((e) => e.textContent).join(" "));
+  const items = [...legend.children].map((li) =>
+    [...li.children]
+      .slice(1)
+      .map((e) => e.textContent)
+      .join(" "),
+  );
   const label = `${what}: ${items.join(", ") || "nothing measured"}`;
   const chart = byId(id, HTMLElement);
   if (chart.getAttribute("aria-label") !== label) chart.setAttribute("aria-label", label);

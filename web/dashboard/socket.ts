@@ -10,10 +10,7 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
 const WELCOME_WITHIN_MS = 5_000;
 
-export type LinkState =
-  | { kind: "connecting" }
-  | { kind: "open" }
-  | { kind: "waiting"; retryAt: number; why: string };
+export type LinkState = { kind: "connecting" } | { kind: "open" } | { kind: "waiting"; retryAt: number; why: string };
 
 /** Wait before attempt n = 0, 1, 2 ...; `random` in [0, 1). */
 export function backoffMs(attempt: number, random: number): number {

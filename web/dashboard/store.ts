@@ -33,7 +33,7 @@ export class Producer {
 
   constructor(
     public hello: Hello,
-    readonly slot: number, /* key and colour: 0, 1, 2 ... in order of appearance */
+    readonly slot: number /* key and colour: 0, 1, 2 ... in order of appearance */,
   ) {}
 
   get ended(): boolean {
@@ -82,9 +82,7 @@ export class Store {
 
   /** Rows in a steady order: those connected first, each group in order of appearance. */
   rows(): Producer[] {
-    return [...this.producers.values()].sort(
-      (a, b) => Number(a.ended) - Number(b.ended) || a.slot - b.slot,
-    );
+    return [...this.producers.values()].sort((a, b) => Number(a.ended) - Number(b.ended) || a.slot - b.slot);
   }
 
   apply(message: HubMessage, now: number): void {
@@ -180,9 +178,7 @@ export class Store {
   }
 
   private forgetOldestEnded(): void {
-    const oldest = [...this.producers].sort(
-      ([, a], [, b]) => (a.endedAt || Infinity) - (b.endedAt || Infinity),
-    )[0];
+    const oldest = [...this.producers].sort(([, a], [, b]) => (a.endedAt || Infinity) - (b.endedAt || Infinity))[0];
     if (oldest) this.producers.delete(oldest[0]);
   }
 }

@@ -21,22 +21,22 @@ enum {
     RX_CHUNK = 4096,
 };
 
-typedef struct session {
+typedef struct conn {
     ws *ws;
     struct lws *wsi;
-    struct session *prev, *next;
+    struct conn *prev, *next;
     hub_peer *peer;
     char *text; /* the message so far */
     size_t n, cap;
     int close_code; /* 0 = open */
     bool close_sent;
     const char *why;
-} session;
+} conn;
 
 struct ws {
     hub *hub;
     struct lws_context *loop;
-    session *sessions;
+    conn *conns;
     bool stopping;
     lws_sorted_usec_list_t tick;
     unsigned char *out; /* LWS_PRE bytes for the frame header, then the message being sent */
@@ -47,7 +47,7 @@ static hub_time now(void) {
     return (hub_time){.ms = bitnet_os_now_ns() / 1000000u, .wall_ms = bitnet_os_wall_ms()};
 }
 
-static void begin_close(session *s, int code, const char *why) {
+static void begin_close(conn *s, int code, const char *why) {
     if (s->close_code) return;
     s->close_code = code;
     s->why = why;
@@ -56,7 +56,7 @@ static void begin_close(session *s, int code, const char *why) {
 }
 
 static void on_wake(void *user) {
-    lws_callback_on_writable(((session *)user)->wsi);
+    lws_callback_on_writable(((conn *)user)->wsi);
 }
 static void on_close(void *user, int code) {
     begin_close(user, code, NULL);
@@ -64,18 +64,18 @@ static void on_close(void *user, int code) {
 
 /* --- callbacks --- */
 
-static int established(session *s, struct lws *wsi, ws *w) {
-    *s = (session){.ws = w, .wsi = wsi};
+static int established(conn *s, struct lws *wsi, ws *w) {
+    *s = (conn){.ws = w, .wsi = wsi};
     s->peer = hub_join(w->hub, s, now());
     if (!s->peer) return -1;
-    s->next = w->sessions;
+    s->next = w->conns;
     if (s->next) s->next->prev = s;
-    w->sessions = s;
+    w->conns = s;
     if (w->stopping) begin_close(s, HUB_CLOSE_GOING_AWAY, NULL);
     return 0;
 }
 
-static void closed(session *s) {
+static void closed(conn *s) {
     if (!s->peer) return; /* never got in */
     hub_leave(s->ws->hub, s->peer, now());
     s->peer = NULL;
@@ -83,11 +83,11 @@ static void closed(session *s) {
     if (s->prev)
         s->prev->next = s->next;
     else
-        s->ws->sessions = s->next;
+        s->ws->conns = s->next;
     if (s->next) s->next->prev = s->prev;
 }
 
-static bool collect(session *s, const void *bytes, size_t n) {
+static bool collect(conn *s, const void *bytes, size_t n) {
     if (s->n + n > s->cap) {
         size_t cap = s->cap ? s->cap : RX_CHUNK;
         while (cap < s->n + n)
@@ -102,7 +102,7 @@ static bool collect(session *s, const void *bytes, size_t n) {
     return true;
 }
 
-static void received(session *s, const void *bytes, size_t n) {
+static void received(conn *s, const void *bytes, size_t n) {
     if (s->close_code) return;
     if (lws_frame_is_binary(s->wsi)) {
         begin_close(s, HUB_CLOSE_NOT_TEXT, "Messages are text.");
@@ -127,7 +127,7 @@ static bool make_room(ws *w, size_t n) {
     return true;
 }
 
-static int writable(session *s) {
+static int writable(conn *s) {
     if (s->close_sent) return 0; /* now it is the peer's turn; -1 here would cut it short */
     if (s->close_code) {
         s->close_sent = true;
@@ -187,7 +187,7 @@ ws *ws_create(void) {
 struct lws_protocols ws_protocol(ws *w) {
     return (struct lws_protocols){.name = HTTP_WS_PROTOCOL,
                                   .callback = ws_callback,
-                                  .per_session_data_size = sizeof(session),
+                                  .per_session_data_size = sizeof(conn),
                                   .rx_buffer_size = RX_CHUNK,
                                   .user = w};
 }
@@ -199,7 +199,7 @@ void ws_start(ws *w, struct lws_context *loop) {
 
 void ws_stop(ws *w) {
     w->stopping = true;
-    for (session *s = w->sessions; s; s = s->next)
+    for (conn *s = w->conns; s; s = s->next)
         begin_close(s, HUB_CLOSE_GOING_AWAY, NULL);
 }
 

@@ -19,11 +19,10 @@
 #include <unistd.h>
 
 enum {
-    HEAD_SECONDS = 10,        /* for the whole head (reliability: slow heads) */
+    HEAD_SECONDS = 10,        /* for the whole head */
     STALL_SECONDS = 30,       /* without a byte taken by the client */
     LINGER_SECONDS = 1,       /* for the client to read the end of the answer */
     LINGER_BYTES = 64 * 1024, /* unwanted input taken meanwhile; a reset would destroy the answer */
-    READ_CHUNK = 64 * 1024,   /* of a file */
     SEND_PER_TURN = 512 * 1024, /* then the others have a turn */
     WS_SEND_BUFFER = 128 * 1024 /* kernel buffer of a websocket: a slow viewer shows early */
 };
@@ -46,12 +45,7 @@ typedef struct door_conn {
     http_answer answer;
 } door_conn;
 
-/* One loop, one thread: a buffer for whoever is being served. */
-static unsigned char *scratch(void) {
-    static unsigned char buf[READ_CHUNK];
-    return buf;
-}
-_Static_assert((int)READ_CHUNK > (int)HTTP_HEAD_MAX,
+_Static_assert((int)DOOR_CHUNK > (int)HTTP_HEAD_MAX,
                "one buffer holds a head and the byte that is too many");
 
 static void conn_link(door_conn *c) {
@@ -106,7 +100,7 @@ static int start_linger(door_conn *c) {
 }
 
 static int linger(door_conn *c) {
-    ssize_t n = recv(c->fd, scratch(), READ_CHUNK, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, c->door->scratch, DOOR_CHUNK, MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
     c->seen += (size_t)n;
     return n == 0 || c->seen > LINGER_BYTES ? -1 : 0;
@@ -117,10 +111,10 @@ static int linger(door_conn *c) {
 static ssize_t send_chunk(door_conn *c) {
     http_body *b = &c->answer.body;
     uint64_t left = b->end - b->at;
-    size_t n = left < READ_CHUNK ? (size_t)left : READ_CHUNK;
-    const unsigned char *p = b->mem ? (const unsigned char *)b->mem + b->at : scratch();
+    size_t n = left < DOOR_CHUNK ? (size_t)left : DOOR_CHUNK;
+    const unsigned char *p = b->mem ? (const unsigned char *)b->mem + b->at : c->door->scratch;
     if (!b->mem) {
-        ssize_t got = pread(b->fd, scratch(), n, (off_t)b->at);
+        ssize_t got = pread(b->fd, c->door->scratch, n, (off_t)b->at);
         if (got <= 0) return -1;
         n = (size_t)got;
     }
@@ -159,7 +153,7 @@ static int keep_sending(door_conn *c) {
 static int start_sending(door_conn *c, http_span host, size_t consume) {
     c->state = CONN_SENDING;
     c->head_n = http_reply_head(c->head, &c->answer, host, c->door->isolation, time(NULL));
-    if (consume > 0) (void)recv(c->fd, scratch(), consume, MSG_DONTWAIT);
+    if (consume > 0) (void)recv(c->fd, c->door->scratch, consume, MSG_DONTWAIT);
     set_low_water(c->fd, 1);
     set_timer(c, STALL_SECONDS);
     if (lws_rx_flow_control(c->wsi, 0) < 0) return -1;
@@ -189,12 +183,12 @@ static int hand_on(door_conn *c) {
 }
 
 static int read_head(door_conn *c) {
-    ssize_t n = recv(c->fd, scratch(), HTTP_HEAD_MAX + 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, c->door->scratch, HTTP_HEAD_MAX + 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
     if ((size_t)n == c->seen)
         return -1; /* readable, yet nothing new: the client will send no more */
     c->seen = (size_t)n;
-    http_head h = http_head_judge(scratch(), c->seen, &c->door->policy);
+    http_head h = http_head_judge(c->door->scratch, c->seen, &c->door->policy);
     if (h.verdict == HTTP_HEAD_MORE) {
         set_low_water(c->fd, c->seen + 1);
         return 0;
@@ -265,10 +259,10 @@ static bool has_room(const door *d, const struct in6_addr *addr) {
 }
 
 /* No place to keep this one in: one line, taking what has come so that it is not reset. */
-static void turn_away(int fd) {
+static void turn_away(door *d, int fd) {
     static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                                "Retry-After: 1\r\nConnection: close\r\n\r\n";
-    (void)recv(fd, scratch(), READ_CHUNK, MSG_DONTWAIT);
+    (void)recv(fd, d->scratch, DOOR_CHUNK, MSG_DONTWAIT);
     (void)send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
 }
@@ -277,7 +271,7 @@ static void welcome(door *d, int fd, const struct sockaddr_storage *sa) {
     struct in6_addr addr = address_of(sa);
     door_conn *c = has_room(d, &addr) ? calloc(1, sizeof *c) : NULL;
     if (!c) {
-        turn_away(fd);
+        turn_away(d, fd);
         return;
     }
     int on = 1;

@@ -24,6 +24,7 @@ enum {
     DOOR_WAITING_PER_IP = 64, /* of them from one address */
     DOOR_HTTP_MAX = 512,      /* plain HTTP connections, those waited for included */
     DOOR_WS_MAX = 384, /* websockets: 64 producers, 256 viewers, some that have not said which */
+    DOOR_CHUNK = 64 * 1024, /* bytes read at once, of a head or of a file */
     DOOR_FDS_MAX = DOOR_HTTP_MAX + DOOR_WS_MAX + 16, /* what the loop must have room for */
 };
 
@@ -35,7 +36,8 @@ typedef struct door {
     struct lws *listener;
     struct door_conn *conns; /* all plain connections */
     int n_http, n_ws;
-    int reserve_fd; /* given up for a moment when descriptors run out */
+    int reserve_fd;                    /* given up for a moment when descriptors run out */
+    unsigned char scratch[DOOR_CHUNK]; /* for whoever is being served */
 } door;
 
 /* For the vhost's list of protocols, in this order and first: its protocol 0 sees websockets that

@@ -56,9 +56,9 @@ static bool is_hex(char c) {
     return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f');
 }
 
-/* c != 0 because strchr also finds the terminator. */
+/* c is never NUL, which strchr would find: take_line refuses it first. */
 static bool is_one_of(char c, const char *set) {
-    return c != 0 && strchr(set, c) != NULL;
+    return strchr(set, c) != NULL;
 }
 static bool is_token(char c) {
     return is_alpha(c) || is_digit(c) || is_one_of(c, "!#$%&'*+-.^_`|~");

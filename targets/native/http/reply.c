@@ -44,16 +44,17 @@ typedef struct writer {
     size_t n;
 } writer;
 
-/* Every part is bounded (paths, etags and Host by their checks), so a head that does not fit is a
- * mistake of ours. */
+/* Every part is bounded (paths, tags and Host by their checks) and the sum fits; if we miscount,
+ * the head is cut, not the memory after it. */
 static void put(writer *w, const char *fmt, ...) BITNET_PRINTF(2, 3);
 static void put(writer *w, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    int k = vsnprintf(w->out + w->n, HTTP_REPLY_HEAD_MAX - w->n, fmt, args);
+    size_t room = HTTP_REPLY_HEAD_MAX - w->n;
+    int k = vsnprintf(w->out + w->n, room, fmt, args);
     va_end(args);
-    assert(k >= 0 && w->n + (size_t)k < HTTP_REPLY_HEAD_MAX);
-    w->n += (size_t)k;
+    assert(k >= 0 && (size_t)k < room);
+    w->n += k >= 0 && (size_t)k < room ? (size_t)k : room - 1;
 }
 
 /* IMF-fixdate (RFC 9110 §5.6.7); names spelled out because strftime's follow the locale. */
@@ -114,8 +115,7 @@ size_t http_reply_head(char out[HTTP_REPLY_HEAD_MAX], const http_answer *a, http
 
 void http_answer_text(http_answer *a, int status, const char *sentence) {
     *a = (http_answer){.status = status, .type = "text/plain; charset=utf-8", .body = {.fd = -1}};
-    int n = snprintf(a->text, sizeof a->text, "%s\n", sentence);
-    assert(n >= 0 && (size_t)n < sizeof a->text);
+    snprintf(a->text, sizeof a->text, "%s\n", sentence);
     a->body.mem = a->text;
-    a->body.end = (uint64_t)n;
+    a->body.end = strlen(a->text);
 }

@@ -17,14 +17,19 @@ export type DownloadProgress = (loaded: number, total: number | undefined) => vo
 
 const REPORT_EVERY_MS = 50;
 
-/** Reports at most every 50 ms, but always the end. */
+/** Reports at most every 50 ms, the latest state always, and the end at once. */
 function throttled(onProgress: DownloadProgress): DownloadProgress {
   let last = -Infinity;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   return (loaded, total) => {
-    const now = performance.now();
-    if (loaded !== total && now - last < REPORT_EVERY_MS) return;
-    last = now;
-    onProgress(loaded, total);
+    clearTimeout(timer);
+    const send = (): void => {
+      last = performance.now();
+      onProgress(loaded, total);
+    };
+    const wait = last + REPORT_EVERY_MS - performance.now();
+    if (loaded === total || wait <= 0) send();
+    else timer = setTimeout(send, wait);
   };
 }
 

@@ -111,7 +111,8 @@ export function chooseThreads(wanted: number | undefined): Choice<number> {
   if (wanted !== undefined) return { value: wanted, reason: `${wanted} threads were asked for.` };
   if (cores === 1) return { value: 1, reason: "This machine has one core." };
   if (cores > MAX_AUTO_THREADS) {
-    return { value: MAX_AUTO_THREADS, reason: `At most ${MAX_AUTO_THREADS} of this machine's ${cores} cores are used.` };
+    const reason = `At most ${MAX_AUTO_THREADS} of this machine's ${cores} cores are used.`;
+    return { value: MAX_AUTO_THREADS, reason };
   }
   return { value: cores, reason: `One thread for each of this machine's ${cores} cores.` };
 }

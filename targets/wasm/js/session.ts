@@ -115,7 +115,8 @@ export class Session implements ByteSink {
     const request = this.glue._bitnet_session_event_request(this.self) >>> 0;
     if (kind === EVENT_PROMPT) {
       const at = this.glue._bitnet_session_event_prompt(this.self);
-      return { kind: "prompt", request, tokenIds: this.tokens(at, this.glue._bitnet_session_event_n_prompt(this.self)) };
+      const n = this.glue._bitnet_session_event_n_prompt(this.self);
+      return { kind: "prompt", request, tokenIds: this.tokens(at, n) };
     }
     const at = this.glue._bitnet_session_event_text(this.self) >>> 0;
     const text = this.decode(at, this.glue._bitnet_session_event_text_len(this.self));

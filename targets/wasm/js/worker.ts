@@ -132,7 +132,8 @@ function pump(): void {
   pumpedAt = performance.now();
   try {
     session.pump();
-  } catch {
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) return abandon(error);
     session.trackClose();
     postTrackState({ state: "refused", closeCode: 0 });
     return;

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -13,7 +14,7 @@ const ROOT = new URL("../../../", import.meta.url);
 async function importTs(...names) {
   const contents = names.map((name) => `export * from "./web/${name}";`).join("\n");
   const { outputFiles } = await build({
-    stdin: { contents, resolveDir: ROOT.pathname, loader: "ts" },
+    stdin: { contents, resolveDir: fileURLToPath(ROOT), loader: "ts" },
     bundle: true,
     format: "esm",
     write: false,
@@ -28,6 +29,7 @@ const board = await importTs(
   "dashboard/derive.ts",
   "dashboard/store.ts",
   "dashboard/socket.ts",
+  "dashboard/charts.ts",
 );
 
 const T0 = 1_795_000_000_000;
@@ -35,9 +37,7 @@ const T0 = 1_795_000_000_000;
 /** Every JSON message in docs/protocol.md, as the hub would send it to a viewer. */
 async function documentedMessages() {
   const page = await readFile(new URL("docs/protocol.md", ROOT), "utf8");
-  const blocks = [...page.matchAll(/```json\n([\s\S]*?)```/g)].flatMap(([, block]) =>
-    block.trim().split(/\n(?=\{)/),
-  );
+  const blocks = [...page.matchAll(/```json\n([\s\S]*?)```/g)].flatMap(([, block]) => block.trim().split(/\n(?=\{)/));
   return blocks.map((block) => JSON.parse(block));
 }
 
@@ -175,7 +175,11 @@ test("windows the hub replays after a reconnection are counted once", () => {
 test("a producer keeps its key and its columns when a restarted hub numbers it anew", () => {
   const store = storeOf([hello(1, "aa"), hello(2, "bb"), decodeWindow(2, 9, T0 + 100, 10, 0.01)]);
   store.disconnected();
-  const after = [{ type: "welcome", hub: "bitnet", t_ms: T0 + 9000 }, hello(1, "bb"), decodeWindow(1, 12, T0 + 9100, 1, 0.01)];
+  const after = [
+    { type: "welcome", hub: "bitnet", t_ms: T0 + 9000 },
+    hello(1, "bb"),
+    decodeWindow(1, 12, T0 + 9100, 1, 0.01),
+  ];
   for (const m of after) store.apply(board.parseHubMessage(JSON.stringify(m)), T0 + 9000);
   const b = store.producers.get("bb");
   assert.equal(b.key, "B");
@@ -234,4 +238,25 @@ test("reconnection waits grow to ten seconds and never fall in step", () => {
   const waits = [0, 1, 2, 3, 4, 5, 20].map((attempt) => board.backoffMs(attempt, 0.999));
   assert.deepEqual(waits, [500, 1000, 2000, 3999, 7998, 9998, 9998]);
   assert.ok(board.backoffMs(5, 0) <= 8_000, "a fifth of the wait is random");
+});
+
+test("a chart's bin holds the windows that ended in it, and a bin without any is a hole", () => {
+  const windows = [
+    decodeWindow(1, 1, T0 + 1_050, 10, 0.01),
+    decodeWindow(1, 2, T0 + 1_150, 30, 0.02),
+    decodeWindow(1, 3, T0 + 5_000, 10, 0.01),
+  ];
+  const [p] = storeOf([hello(1, "aa"), ...windows]).rows();
+  const line = board.binned(p, "time_per_output_token", T0, board.rate);
+  assert.equal(line.length, 301, "a minute in bins of 200 ms");
+  close(line[5], 40 / 0.7, 1e-9, "bin 5 has windows 1 and 2: 40 steps in 0.1 + 0.6 s");
+  close(line[25], 100, 1e-9, "bin 25 has window 3");
+  assert.equal(line.filter((y) => y !== null).length, 2);
+});
+
+test("one outlier does not flatten a chart of times, but a speed is shown up to its top", () => {
+  const times = [...Array.from({ length: 99 }, () => 0.001), 0.6];
+  assert.ok(board.yTop([times], [times]) < 0.01);
+  assert.ok(board.yTop([times], []) > 0.6);
+  assert.equal(board.yTop([[null, null]], []), 1, "an empty chart still has an axis");
 });

@@ -3,7 +3,19 @@ import assert from "node:assert/strict";
 import { cp, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import test from "node:test";
-import { ask, GOLDEN, MODEL, openPage, phase, REAL, run, serve, sharedBrowser, temporaryFolder, WEB_ROOT } from "./helpers.mjs";
+import {
+  ask,
+  GOLDEN,
+  MODEL,
+  openPage,
+  phase,
+  REAL,
+  run,
+  serve,
+  sharedBrowser,
+  temporaryFolder,
+  WEB_ROOT,
+} from "./helpers.mjs";
 
 const shared = sharedBrowser();
 
@@ -26,7 +38,10 @@ test("the page loads the model with progress, answers, and shows its numbers", R
 
   const progress = await page.evaluate(() => [...window.seen]);
   assert.ok(progress.length >= 2, `the bar moved through ${progress.length} values`);
-  assert.ok(progress.every((value, i) => i === 0 || value >= progress[i - 1] || value === 0), `never back: ${progress}`);
+  assert.ok(
+    progress.every((value, i) => i === 0 || value >= progress[i - 1] || value === 0),
+    `never back: ${progress}`,
+  );
   assert.match(await page.evaluate(() => window.amount), /^[\d.]+ of 3\.8 MB · \d+ %$/);
   assert.match(await page.locator("#facts").textContent(), /bitnet-tales.*(relaxed|simd128) SIMD.*thread.*512 tokens/);
 
@@ -43,7 +58,8 @@ test("the page loads the model with progress, answers, and shows its numbers", R
   const stats = page.locator(".stat");
   const line = (await stats.allTextContents()).join(" · ");
   assert.match(line, /^TTFT [\d.]+ (µs|ms|s) · [\d.,]+ tok\/s · 40 tokens · (relaxed|simd128) · \d+ threads?$/);
-  for (const title of await stats.evaluateAll((all) => all.map((stat) => stat.title))) assert.ok(title.length > 10, title);
+  for (const title of await stats.evaluateAll((all) => all.map((stat) => stat.title)))
+    assert.ok(title.length > 10, title);
   page.assertClean();
 });
 
@@ -53,7 +69,8 @@ for (const tier of ["simd128", "relaxed"]) {
       const server = await serve(t);
       const page = await openPage(t, shared, `${server.url}?tier=${tier}&threads=${threads}&temp=0&max=40`);
       await phase(page, "ready");
-      for (const prompt of GOLDEN.prompts) assert.equal(await ask(page, prompt.text), prompt.greedy40_text, prompt.text);
+      for (const prompt of GOLDEN.prompts)
+        assert.equal(await ask(page, prompt.text), prompt.greedy40_text, prompt.text);
       const line = await page.locator(".story").last().locator(".stats").textContent();
       assert.ok(line.includes(tier) && line.includes(`${threads} thread`), line);
       page.assertClean();
@@ -111,7 +128,10 @@ test("without isolation it runs on one thread, says why, and answers the same", 
   assert.equal(await page.evaluate(() => crossOriginIsolated), false);
   const note = page.locator("#threads-note");
   assert.ok(await note.isVisible());
-  assert.match(await note.textContent(), /^One thread\. .*not cross-origin isolated.*Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/);
+  assert.match(
+    await note.textContent(),
+    /^One thread\. .*not cross-origin isolated.*Cross-Origin-Opener-Policy.*Cross-Origin-Embedder-Policy/,
+  );
   assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
   assert.match(await page.locator(".stats").textContent(), /1 thread$/);
   page.assertClean();

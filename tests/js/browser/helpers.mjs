@@ -75,13 +75,13 @@ export async function serve(t, { port = 0, webRoot = WEB_ROOT, args = [] } = {})
     child.stderr.setEncoding("utf8").on("data", onData);
     void exited.then((code) => reject(new Error(`bitnet serve ended with ${code}: ${output}`)));
   });
-  const stop = async () => {
-    child.kill("SIGTERM");
+  const stop = async (signal = "SIGTERM") => {
+    child.kill(signal);
     const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
     await exited;
     clearTimeout(timer);
   };
-  t.after(stop);
+  t.after(() => stop());
   return { url, port: Number(new URL(url).port), stop };
 }
 

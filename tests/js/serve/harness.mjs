@@ -160,3 +160,49 @@ export async function viewer(t, server) {
   await peer.heard('welcome', (m) => m.type === 'welcome');
   return peer;
 }
+
+/** A hello's metrics and a window's values that make a message of 14 KiB. */
+export function large() {
+  const metrics = Array.from({ length: 64 }, (_, i) => ({ name: `${'m'.repeat(60)}${i}`, unit: '', kind: 'gauge', help: '' }));
+  const x = 0.123456789012345;
+  const m = Object.fromEntries(metrics.map(({ name }) => [name, { n: 1, sum: x, min: x, max: x, last: x }]));
+  return { metrics, m };
+}
+
+/** [make(0), make(1) ... make(n - 1)], 32 at a time: the door lets 64 of one address wait. */
+export async function together(n, make) {
+  const all = [];
+  for (let at = 0; at < n; at += 32) {
+    all.push(...(await Promise.all(Array.from({ length: Math.min(32, n - at) }, (_, i) => make(at + i)))));
+  }
+  return all;
+}
+
+/** A viewer as a bare socket, which can stop reading. */
+export async function rawViewer(t, server) {
+  const s = net.connect(server.port, server.host);
+  t.after(() => s.destroy());
+  s.on('error', () => {});
+  s.write(`GET /tracker HTTP/1.1\r\nHost: ${server.authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: bitnet-tracker.v1\r\n\r\n');
+  const chunks = [];
+  s.on('data', (d) => chunks.push(d));
+  await until('101', () => Buffer.concat(chunks).includes('\r\n\r\n'));
+  const text = Buffer.from('{"type":"hello","proto":1,"role":"viewer"}');
+  s.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text])); // mask 0
+  await until('welcome', () => Buffer.concat(chunks).includes('welcome'));
+  /** The text frames so far. */
+  const messages = () => {
+    const all = Buffer.concat(chunks);
+    const out = [];
+    for (let at = all.indexOf('\r\n\r\n') + 4; at + 2 <= all.length;) {
+      let n = all[at + 1] & 0x7f, head = 2;
+      if (n === 126) { n = all.readUInt16BE(at + 2); head = 4; }
+      if (at + head + n > all.length) break;
+      if ((all[at] & 0x0f) === 1) out.push(JSON.parse(all.subarray(at + head, at + head + n)));
+      at += head + n;
+    }
+    return out;
+  };
+  return { s, messages };
+}

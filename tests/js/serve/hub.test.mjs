@@ -1,9 +1,8 @@
 // The hub over real websockets: docs/protocol.md from the outside. What needs minutes to pass is tested
 // with a clock of its own in tests/unit/test_hub.c.
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import test from 'node:test';
-import { hello, join, producer, serve, skip, sleep, SOON_MS, until, viewer, window, within } from './harness.mjs';
+import { hello, join, large, producer, rawViewer, serve, skip, sleep, SOON_MS, together, until, viewer, window, within } from './harness.mjs';
 
 const PNG = Buffer.from('89504e470d0a1a0a', 'hex');
 
@@ -53,20 +52,6 @@ test('a late viewer gets every producer: hello, windows in order, bye', { skip }
 
   live.send(window(21));
   await board.heard('what comes now', (m) => m.seq === 21);
-});
-
-test('600 windows are kept, the oldest go first', { skip }, async (t) => {
-  const server = await serve(t);
-  const p = await producer(t, server, { metrics: [] });
-  for (let i = 1; i <= 650; i++) {
-    p.send(window(i, { m: {} }));
-    if (i % 40 === 0) await sleep(1000); // the rate limit
-  }
-  await sleep(300);
-  const board = await viewer(t, server);
-  await board.heard('the last window', (m) => m.seq === 650);
-  const seqs = board.messages.filter((m) => m.type === 'window').map((m) => m.seq);
-  assert.deepEqual(seqs, Array.from({ length: 600 }, (_, i) => i + 51));
 });
 
 test('a producer that vanishes is said to be lost', { skip }, async (t) => {
@@ -209,14 +194,6 @@ test('a viewer sends nothing after its hello', { skip }, async (t) => {
   assert.equal((await within(SOON_MS, 'the close', board.closed)).code, 1008);
 });
 
-test('the first message is due within five seconds', { skip }, async (t) => {
-  const server = await serve(t);
-  const begin = Date.now();
-  const peer = await join(t, server);
-  assert.equal((await within(8000, 'the close', peer.closed)).code, 1008);
-  assert.ok(Date.now() - begin >= 4900, `closed after ${Date.now() - begin} ms`);
-});
-
 test('fifty messages a second, then 4429', { skip }, async (t) => {
   const server = await serve(t);
   const ok = await producer(t, server, { instance: '1' });
@@ -231,8 +208,7 @@ test('fifty messages a second, then 4429', { skip }, async (t) => {
 test('64 producers; the next is told to come later', { skip }, async (t) => {
   const server = await serve(t);
   const board = await viewer(t, server);
-  const all = [];
-  for (let i = 1; i <= 64; i++) all.push(await producer(t, server, { instance: i.toString(16) }));
+  const all = await together(64, (i) => producer(t, server, { instance: (i + 1).toString(16) }));
   await until('64 rows', () => board.messages.filter((m) => m.type === 'hello').length === 64);
   const extra = await producer(t, server, { instance: 'ffff' });
   assert.equal((await within(SOON_MS, 'the close', extra.closed)).code, 1013);
@@ -248,40 +224,11 @@ test('64 producers; the next is told to come later', { skip }, async (t) => {
 
 test('256 viewers; the next is told to come later', { skip }, async (t) => {
   const server = await serve(t);
-  for (let i = 0; i < 256; i++) await viewer(t, server);
+  await together(256, () => viewer(t, server));
   const extra = await join(t, server);
   extra.send({ type: 'hello', proto: 1, role: 'viewer' });
   assert.equal((await within(SOON_MS, 'the close', extra.closed)).code, 1013);
 });
-
-/** A viewer as a bare socket, which can stop reading. */
-async function rawViewer(t, server) {
-  const s = net.connect(server.port, server.host);
-  t.after(() => s.destroy());
-  s.on('error', () => {});
-  s.write(`GET /tracker HTTP/1.1\r\nHost: ${server.authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: bitnet-tracker.v1\r\n\r\n');
-  const chunks = [];
-  s.on('data', (d) => chunks.push(d));
-  await until('101', () => Buffer.concat(chunks).includes('\r\n\r\n'));
-  const text = Buffer.from('{"type":"hello","proto":1,"role":"viewer"}');
-  s.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text])); // mask 0
-  await until('welcome', () => Buffer.concat(chunks).includes('welcome'));
-  /** The text frames so far. */
-  const messages = () => {
-    const all = Buffer.concat(chunks);
-    const out = [];
-    for (let at = all.indexOf('\r\n\r\n') + 4; at + 2 <= all.length;) {
-      let n = all[at + 1] & 0x7f, head = 2;
-      if (n === 126) { n = all.readUInt16BE(at + 2); head = 4; }
-      if (at + head + n > all.length) break;
-      if ((all[at] & 0x0f) === 1) out.push(JSON.parse(all.subarray(at + head, at + head + n)));
-      at += head + n;
-    }
-    return out;
-  };
-  return { s, messages };
-}
 
 test('a viewer that stops reading loses messages and is told how many; the others lose none', { skip }, async (t) => {
   const server = await serve(t);
@@ -289,16 +236,15 @@ test('a viewer that stops reading loses messages and is told how many; the other
   const slow = await rawViewer(t, server);
   slow.s.pause();
   // 64 metrics make a window of 14 KiB; 10 producers of 45 a second fill the hub's ring in a second.
-  const metrics = Array.from({ length: 64 }, (_, i) => ({ name: `${'m'.repeat(60)}${i}`, unit: '', kind: 'gauge', help: '' }));
-  const m = Object.fromEntries(metrics.map(({ name }) => [name, { n: 1, sum: 0.123456789012345, min: 0.123456789012345, max: 0.123456789012345, last: 0.123456789012345 }]));
+  const { metrics, m } = large();
   const producers = [];
   for (let i = 1; i <= 10; i++) producers.push(await producer(t, server, { instance: String(i), metrics }));
-  for (let round = 0; round < 3; round++) {
-    for (let i = 1; i <= 40; i++) for (const p of producers) p.send(window(40 * round + i, { m }));
-    await sleep(1000);
+  for (let round = 1; round <= 3; round++) {
+    for (let i = 40 * round - 39; i <= 40 * round; i++) for (const p of producers) p.send(window(i, { m }));
+    await until('all at the good one', () => good.messages.length === 1 + 10 + 400 * round, 20000);
+    await sleep(1000); // the rate limit
   }
-  const total = 10 * 120 + 10;
-  await until('all at the good one', () => good.messages.length === total + 1, 20000);
+  const total = 10 + 1200;
   assert.equal(good.messages.filter((x) => x.type === 'gap').length, 0);
   slow.s.resume();
   await until('the newest at the slow one', () => slow.messages().at(-1)?.seq === 120, 20000);
@@ -307,31 +253,6 @@ test('a viewer that stops reading loses messages and is told how many; the other
   const missed = heard.filter((x) => x.type === 'gap').reduce((sum, x) => sum + x.n, 0);
   assert.ok(missed > 0, 'nothing was missed');
   assert.equal(missed + heard.filter((x) => x.type !== 'gap').length, total);
-});
-
-test('a viewer that reads nothing for 30 seconds is closed, the others are not', { skip }, async (t) => {
-  const server = await serve(t);
-  const good = await viewer(t, server);
-  const slow = await rawViewer(t, server);
-  slow.s.pause();
-  const metrics = Array.from({ length: 64 }, (_, i) => ({ name: `${'m'.repeat(60)}${i}`, unit: '', kind: 'gauge', help: '' }));
-  const m = Object.fromEntries(metrics.map(({ name }) => [name, { n: 1, sum: 0.1, min: 0.1, max: 0.1, last: 0.1 }]));
-  const p = await producer(t, server, { metrics });
-  const closed = new Promise((resolve) => slow.s.on('close', resolve));
-  const begin = Date.now();
-  let seq = 0;
-  const timer = setInterval(() => p.ws.readyState === p.ws.OPEN && p.send(window(++seq, { m })), 40);
-  t.after(() => clearInterval(timer));
-  await sleep(25000);
-  slow.s.resume(); // it may read again before that
-  await sleep(1000);
-  assert.equal(slow.s.destroyed, false);
-  slow.s.pause();
-  await sleep(36000);
-  slow.s.resume();
-  await within(SOON_MS, 'the close', closed);
-  assert.ok(Date.now() - begin > 50000);
-  assert.equal(good.ws.readyState, good.ws.OPEN);
 });
 
 test('a ping is answered, a message may come in fragments', { skip }, async (t) => {

@@ -33,7 +33,8 @@ test("the tier chosen here works, and says why it was chosen", async () => {
 });
 
 test("threads need an isolated page, and the reason says so", (t) => {
-  const cores = (n) => Object.defineProperty(globalThis, "navigator", { value: { hardwareConcurrency: n }, configurable: true });
+  const cores = (hardwareConcurrency) =>
+    Object.defineProperty(globalThis, "navigator", { value: { hardwareConcurrency }, configurable: true });
   const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
   t.after(() => {
     delete globalThis.crossOriginIsolated;
