@@ -3,6 +3,7 @@
  */
 #include "bitnet/tracker.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -21,6 +22,7 @@ struct bitnet_tracker {
     bitnet_sink sink[N_SINKS];
     int32_t n_sinks;
     bitnet_window window;
+    uint64_t n_invalid;
     bitnet_histogram hist[BITNET_METRIC_COUNT]; /* of this window; only KIND_HIST ones are used */
 };
 
@@ -114,7 +116,10 @@ bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t, bitnet_sink sink) {
 }
 
 static void fold(bitnet_tracker *t, const bitnet_record *rec) {
-    if (rec->metric >= BITNET_METRIC_COUNT) return;
+    if (rec->metric >= BITNET_METRIC_COUNT || !isfinite(rec->value)) {
+        t->n_invalid++; /* not a measurement: reported among the dropped, never as a number */
+        return;
+    }
     bitnet_window_metric *m = &t->window.metric[rec->metric];
     if (m->n == 0 || rec->value < m->min) m->min = rec->value;
     if (m->n == 0 || rec->value > m->max) m->max = rec->value;
@@ -142,7 +147,7 @@ bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns) {
     }
     w->t1_ns = now_ns;
     w->seq++;
-    w->n_dropped = n_dropped;
+    w->n_dropped = n_dropped + t->n_invalid;
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         bitnet_window_metric *m = &w->metric[i];
         if (infos[i].kind != BITNET_KIND_HIST || m->n == 0) continue;

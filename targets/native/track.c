@@ -17,10 +17,13 @@
 
 #define PUMP_MS        100
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
+#define PATIENCE_MS    500u
 
 struct track {
     bitnet_tracker *tracker;
     bitnet_ring *engine, *monitor;
+    bitnet_transport transport; /* owned by the report */
+    uint64_t patient_until_ns;  /* until then the first pump waits for the connection */
     pthread_t thread;
     pthread_mutex_t lock; /* guards is_stopping, for the condition */
     pthread_cond_t stop;
@@ -36,6 +39,12 @@ static struct timespec after_ms(long ms) {
     return t;
 }
 
+/* Records wait in the rings while the connection is being made, so that the first ones of a short
+ * run arrive too; but not for long, since the rings are finite. */
+static bool is_due(const track *t, uint64_t now) {
+    return now >= t->patient_until_ns || t->transport.n_opened(t->transport.ctx) > 0;
+}
+
 static void *pump_main(void *arg) {
     track *t = arg;
     pthread_mutex_lock(&t->lock);
@@ -43,7 +52,7 @@ static void *pump_main(void *arg) {
         pthread_mutex_unlock(&t->lock);
         uint64_t now = bitnet_os_now_ns(), rss = i % PUMPS_A_SECOND == 0 ? bitnet_os_rss() : 0;
         if (rss > 0) bitnet_ring_push(t->monitor, now, BITNET_METRIC_MEMORY, (double)rss, 0, 0);
-        bitnet_tracker_pump(t->tracker, now);
+        if (is_due(t, now)) bitnet_tracker_pump(t->tracker, now);
         struct timespec due = after_ms(PUMP_MS);
         pthread_mutex_lock(&t->lock);
         while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {
@@ -93,6 +102,8 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
         return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory for the tracker");
     }
     bitnet_tracker_add_sink(t->tracker, sink);
+    t->transport = transport;
+    t->patient_until_ns = bitnet_os_now_ns() + PATIENCE_MS * 1000000u;
     t->engine = bitnet_tracker_ring(t->tracker);
     t->monitor = bitnet_tracker_ring(t->tracker);
     if (!t->engine || !t->monitor || start_pump(t) < 0) {
@@ -116,6 +127,8 @@ void track_close(track *t) {
     pthread_cond_signal(&t->stop);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
+    while (!is_due(t, bitnet_os_now_ns()))
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     bitnet_tracker_free(t->tracker);
     pthread_cond_destroy(&t->stop);
     pthread_mutex_destroy(&t->lock);

@@ -55,7 +55,7 @@ typedef struct bitnet_window_metric {
 typedef struct bitnet_window {
     uint64_t t0_ns, t1_ns; /* monotonic */
     uint64_t seq;          /* 1, 2, 3 ... */
-    uint64_t n_dropped;    /* records lost since start because a ring was full */
+    uint64_t n_dropped;    /* records lost since start: a ring was full, or the value not finite */
     bitnet_window_metric metric[BITNET_METRIC_COUNT];
 } bitnet_window;
 
