@@ -3,7 +3,7 @@
 
     links            relative ones lead to a file that exists, and to a heading when they name one
     ```sh test       the commands are run with bash -eu in the root and must succeed
-    ```text output   what the `sh test` block before it must print, whole
+    ```text output   what the `sh test` block before it must print, but for newlines at the end
     ```text help=X   what `bitnet X --help` prints ("help=" alone: `bitnet --help`), whole
 
 `bitnet` is the executable named by BITNET_BIN, otherwise build/native/bitnet.
@@ -54,7 +54,7 @@ def check_blocks(text):
             if last.returncode:
                 yield f"status {last.returncode} from\n{body}{last.stderr}"
         elif language == "text" and mark == "output":
-            if last is None or last.stdout != body:
+            if last is None or last.stdout.rstrip("\n") != body.rstrip("\n"):
                 yield f"output differs. The page has\n{body}the command printed\n{last.stdout if last else 'nothing: none was run'}"
         elif language == "text" and mark.startswith("help="):
             done = run(BIN, *mark.removeprefix("help=").split(), "--help")

@@ -17,8 +17,8 @@ const BIN = process.env.BITNET_BIN || path.join(ROOT, "build/native/bitnet");
 const WEB_ROOT = process.env.BITNET_WEB_ROOT || path.join(ROOT, "build/web");
 const OUT = path.join(ROOT, "docs/img");
 const STORY = "Once upon a time";
-const ALONE_MS = 30_000; /* the tab on its own, then the command line beside it: most of the charts' minute */
-const TOGETHER_MS = 15_000;
+const ALONE_MS = 40_000; /* the tab on its own, then the command line beside it: most of the minute charted */
+const TOGETHER_MS = 6_000;
 
 async function withServer(use) {
   const server = spawn(BIN, ["serve", "--port", "0", "--web-root", WEB_ROOT], { stdio: ["ignore", "pipe", "pipe"] });
@@ -74,9 +74,9 @@ async function keepWriting(page, ms) {
 async function photographDashboard(context, url) {
   const board = await context.newPage();
   await board.goto(`${url}dashboard/`);
-  const tab = await openChat(context, url, "temp=0&ctx=4096&max=3000&threads=1");
+  const tab = await openChat(context, url, "temp=0&ctx=4096&max=1500&threads=1");
   const track = url.replace("http", "ws").replace(/\/$/, "");
-  const options = ["--track", track, "--temp", "0", "-t", "1", "-c", "30000", "-n", "29000"];
+  const options = ["--track", track, "--temp", "0", "-t", "1", "-c", "12000", "-n", "11900"];
   await keepWriting(tab, ALONE_MS);
   const cli = spawn(BIN, ["run", ...options, "-p", STORY], { stdio: "ignore" });
   await keepWriting(tab, TOGETHER_MS);

@@ -29,18 +29,22 @@ give_up() {
 
 limit_s=3600 # for one step; what hangs is ended and counts as failed
 
+# last_words LOG: its last line that says something
+last_words() {
+    tail -c 1000 "$1" | tr '\r' '\n' | grep '[[:alpha:]]' | grep -v duration_ms | tail -n 1 | tr -cd '[:print:]'
+}
+
 # watch PID LOG TITLE START: until PID has ended, say what it does: a line redrawn five times a second
 # on a terminal, a line every thirty seconds elsewhere.
 watch() {
-    local pid=$1 log=$2 title=$3 start=$4 last tick=0
+    local pid=$1 log=$2 title=$3 start=$4 tick=0
     while kill -0 "$pid" 2>/dev/null; do
         sleep 0.2
         tick=$((tick + 1))
         if [ -t 1 ]; then
-            last=$(tail -c 400 "$log" | tr '\r' '\n' | sed '/^[[:space:]]*$/d' | tail -n 1 | tr -cd '[:print:]')
-            printf '\r\033[K  … %s, %d s  \033[2m%.60s\033[0m' "$title" $((SECONDS - start)) "$last"
+            printf '\r\033[K  … %s, %d s  \033[2m%.60s\033[0m' "$title" $((SECONDS - start)) "$(last_words "$log")"
         elif [ $((tick % 150)) -eq 0 ]; then
-            say "… $title, $((SECONDS - start)) s: $(tail -n 1 "$log" | tr -cd '[:print:]' | cut -c 1-90)"
+            say "… $title, $((SECONDS - start)) s: $(last_words "$log" | cut -c 1-90)"
         fi
         if [ $((SECONDS - start)) -ge "$limit_s" ]; then
             echo "ended after $limit_s seconds without a result" >>"$log"

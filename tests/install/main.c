@@ -23,7 +23,7 @@ int main(int argc, char **argv) {
     if (!bytes || fread(bytes, 1, (size_t)size, f) != (size_t)size) return 71;
     fclose(f);
     bitnet_source source = {(uint64_t)size, bytes_read, bytes_map, bytes};
-    int           code = run(&source);
+    int code = run(&source);
     free(bytes);
     return code;
 }

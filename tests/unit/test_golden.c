@@ -108,7 +108,7 @@ static void the_ten_largest_logits_are_the_recorded_ones(void **state) {
 }
 
 static double token_nll(const float *logits, int32_t n_vocab, bitnet_token next) {
-    double max = -INFINITY, sum = 0;
+    double max = -(double)INFINITY, sum = 0;
     for (int32_t i = 0; i < n_vocab; i++)
         max = fmax(max, (double)logits[i]);
     for (int32_t i = 0; i < n_vocab; i++)

@@ -27,7 +27,6 @@ export class MetricColumns {
 
 export class Columns {
   readonly t = new Float64Array(CAP);
-  readonly span = new Float64Array(CAP);
   readonly metrics = new Map<string, MetricColumns>();
   length = 0;
 
@@ -35,7 +34,6 @@ export class Columns {
     if (this.length === CAP) this.forgetOldest();
     const i = this.length++;
     this.t[i] = i > 0 ? Math.max(window.t_ms, this.t[i - 1]!) : window.t_ms;
-    this.span[i] = window.span_ms;
     for (const [name, metric] of window.m) {
       let columns = this.metrics.get(name);
       if (!columns) this.metrics.set(name, (columns = new MetricColumns()));
@@ -63,7 +61,7 @@ export class Columns {
 
   private forgetOldest(): void {
     const from = this.length - KEEP;
-    for (const column of [this.t, this.span]) column.copyWithin(0, from);
+    this.t.copyWithin(0, from);
     for (const metric of this.metrics.values()) {
       for (const column of metric.all()) column.copyWithin(0, from).fill(NaN, KEEP);
     }

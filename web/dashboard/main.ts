@@ -10,7 +10,7 @@ import "./dashboard.css";
 import { byId, copyFrom, make, setText } from "../shared/dom";
 import { age, count, unitLabel } from "../shared/format";
 import { histogramView, lastView, LiveChart, rateView, type View } from "./charts";
-import { DECODE_HELP, PER_TOKEN_HELP, TPOT } from "./derive";
+import { DECODE_HELP, TPOT } from "./derive";
 import type { MetricInfo } from "./protocol";
 import { HubLink, type LinkState } from "./socket";
 import { Store } from "./store";
@@ -178,7 +178,6 @@ function start(): void {
     button.onclick = () => void copyFrom(button, text);
   }
   setText(byId("rate-help", HTMLElement), DECODE_HELP);
-  byId("now-heading", HTMLElement).title = `Per-token time is ${PER_TOKEN_HELP}.`;
   byId("retry-now", HTMLButtonElement).onclick = () => hub.retryNow();
   metricChoice.onchange = chooseMetric;
   addEventListener("online", () => hub.retryNow());

@@ -18,8 +18,10 @@
  *         if (bitnet_model_load(&model, &md, &err) >= 0) {
  *             bitnet_engine_desc ed = {.model = model};
  *             if (bitnet_engine_create(&engine, &ed, &err) >= 0) {
- *                 bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens
- * = 40}; bitnet_engine_run(engine, &req, on_event, NULL, &err);
+ *                 bitnet_request req = {.prompt = "Once upon a time",
+ *                                       .prompt_len = 16,
+ *                                       .max_tokens = 40};
+ *                 bitnet_engine_run(engine, &req, on_event, NULL, &err);
  *             }
  *         }
  *         if (err.status < 0) fprintf(stderr, "%s [%s]\n", err.text, err.id);

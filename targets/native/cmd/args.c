@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "bitnet/backend.h"
+
 #define MAX_OPTS  40
 #define OPT_HELP  1000 /* getopt_long's value for --help; the others are OPT_FIRST + index */
 #define OPT_FIRST 1001
@@ -21,6 +23,8 @@ static void complain(const char *id, const char *what, const char *name, const c
     fprintf(stderr, "bitnet: error: %s%s is \"%s\"; ", what, name, value);
     if (o->kind == ARG_FLAG)
         fprintf(stderr, "0 or 1 is allowed [%s]\n", id);
+    else if (o->kind == ARG_CPUS)
+        fprintf(stderr, "a list of c, avx2, avx512vnni, or all is allowed [%s]\n", id);
     else if (o->min != 0 || o->max != 0)
         fprintf(stderr, "a%s from %g to %g is allowed [%s]\n",
                 o->kind == ARG_INT ? "n integer" : " number", o->min, o->max, id);
@@ -40,6 +44,9 @@ static bool store(const arg_opt *o, const char *value) {
     case ARG_STR:
         *(const char **)o->dest = value;
         return true;
+    case ARG_CPUS:
+        *(uint32_t *)o->dest = bitnet_cpu_mask_parse(value);
+        return *(uint32_t *)o->dest != 0;
     case ARG_U64: {
         if (!isdigit((unsigned char)*value)) return false; /* strtoull would take "-1" and " 1" */
         unsigned long long v = strtoull(value, &end, 10);
@@ -147,6 +154,13 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
         return EX_USAGE;
     }
     return env_is_ok ? -1 : EX_CONFIG;
+}
+
+int args_flush(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    fprintf(stderr, "bitnet: error: writing to stdout failed: %s [stdout.write]\n",
+            strerror(errno));
+    return EX_IOERR;
 }
 
 int args_fail(const bitnet_error *err) {

@@ -17,6 +17,7 @@ typedef enum arg_kind {
     ARG_FLOAT, /* float *     min .. max */
     ARG_U64,   /* uint64_t * */
     ARG_STR,   /* const char ** */
+    ARG_CPUS,  /* uint32_t *  a CPU mask (bitnet/backend.h) */
 } arg_kind;
 
 typedef struct arg_opt {
@@ -41,6 +42,9 @@ typedef struct arg_cmd {
  * usage error, 78 after a bad environment variable (one sentence to stderr each, all of them).
  * argv[0] is the verb. */
 int args_parse(const arg_cmd *cmd, int argc, char **argv);
+
+/* Flushes stdout: 0, or 74 and one sentence to stderr when what was printed did not get through. */
+int args_flush(void);
 
 /* sysexits for a failed library call, and "bitnet: error: <text> [<id>]" to stderr. */
 int args_fail(const bitnet_error *err);

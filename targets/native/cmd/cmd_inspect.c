@@ -87,9 +87,9 @@ static int print_json(const inspect *in, const bitnet_model *m, const bitnet_mod
     char *text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (!text) return EX_OSERR;
-    int code = puts(text) < 0 ? EX_IOERR : 0;
+    puts(text);
     cJSON_free(text);
-    return code;
+    return 0;
 }
 
 int cmd_inspect(int argc, char **argv) {
@@ -119,5 +119,5 @@ int cmd_inspect(int argc, char **argv) {
     else
         print_text(&in, l.model, &info), code = 0;
     load_close(&l);
-    return code;
+    return code ? code : args_flush();
 }

@@ -132,9 +132,9 @@ static int print_json(run *r, const bitnet_model_info *info) {
     char *text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     if (!text) return EX_OSERR;
-    bool is_written = puts(text) >= 0 && fflush(stdout) == 0;
+    puts(text);
     cJSON_free(text);
-    return is_written ? 0 : EX_IOERR;
+    return args_flush();
 }
 
 /* Loads, runs, prints; everything it opened is closed by the caller. */
@@ -156,7 +156,7 @@ static int answer(run *r, loaded *l, bitnet_engine **engine, track **tracking, c
     r->ids = cJSON_CreateArray();
     bitnet_model_info info = bitnet_model_get_info(l->model);
     st = bitnet_engine_run(*engine, &req, on_event, r, &err);
-    if (r->stdout_failed) return EX_IOERR;
+    if (r->stdout_failed) return args_flush();
     if (r->is_out_of_memory) return EX_OSERR;
     if (st < 0 && st != BITNET_E_CANCELLED) return args_fail(&err);
     int code = r->is_json ? print_json(r, &info) : 0;
@@ -194,7 +194,7 @@ int cmd_run(int argc, char **argv) {
          0, 0},
         {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
          0},
-        {0, "cpu-mask", ARG_STR, &r.load.cpu_mask, "LIST", NULL,
+        {0, "cpu-mask", ARG_CPUS, &r.load.cpu_mask, "LIST", NULL,
          "kernels allowed: c, avx2, avx512vnni, all", 0, 0},
         {0}};
     const arg_cmd cmd = {"run",

@@ -28,18 +28,11 @@ static void show_progress(void *ctx, uint64_t done, uint64_t total) {
 
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err) {
     *out = (loaded){0};
-    uint32_t mask = 0;
-    if (opts->cpu_mask && !(mask = bitnet_cpu_mask_parse(opts->cpu_mask))) {
-        bitnet_escaped e;
-        return bitnet_fail(err, BITNET_E_INVAL, "usage.cpu_mask",
-                           "the CPU mask is \"%s\"; it is a list of c, avx2, avx512vnni, or all",
-                           bitnet_escape(&e, opts->cpu_mask, strlen(opts->cpu_mask)));
-    }
     bitnet_status st = source_file_open(&out->file, opts->path, err);
     if (st < 0) return st;
     bar b = {.start_ns = bitnet_os_now_ns()};
     bitnet_model_desc desc = {
-        .source = &out->file.source, .n_threads = opts->n_threads, .cpu_mask = mask};
+        .source = &out->file.source, .n_threads = opts->n_threads, .cpu_mask = opts->cpu_mask};
     if (isatty(STDERR_FILENO)) desc.progress = (bitnet_progress){show_progress, &b};
     st = bitnet_model_load(&out->model, &desc, err);
     if (b.shown_ns) fprintf(stderr, "\r\033[K");

@@ -6,9 +6,9 @@
 #include "source_file.h"
 
 typedef struct load_opts {
-    const char *path;     /* NULL = the embedded model */
-    int32_t n_threads;    /* 0 = all usable cores */
-    const char *cpu_mask; /* NULL = all */
+    const char *path;  /* NULL = the embedded model */
+    int32_t n_threads; /* 0 = all usable cores */
+    uint32_t cpu_mask; /* 0 = all */
 } load_opts;
 
 typedef struct loaded {
