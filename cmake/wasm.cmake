@@ -62,6 +62,7 @@ target_link_options(bitnet-${BITNET_WASM_TIER} PRIVATE ${wasm_module_link} -sIMP
 # The pool's threads are made while the module loads, as many as the caller wants: a worker that is made
 # later starts only when its maker returns to the event loop, which a step does not.
 bitnet_wasm_core(bitnet_core_mt -pthread)
+target_sources(bitnet_core_mt PRIVATE targets/os_pthread.c)
 bitnet_wasm_module(bitnet-${BITNET_WASM_TIER}-mt bitnet_core_mt ${wasm_sources})
 target_link_options(bitnet-${BITNET_WASM_TIER}-mt PRIVATE ${wasm_module_link} -Wno-pthreads-mem-growth
     "-sPTHREAD_POOL_SIZE=Module[\"pthreadPoolSize\"]" -sPTHREAD_POOL_SIZE_STRICT=2

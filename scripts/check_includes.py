@@ -27,6 +27,7 @@ RULES = {
     "core/tracker": ["bitnet/", "base/"],
     "core/cache": ["bitnet/", "base/"],
     "core/engine": ["bitnet/", "base/", "model/", "text/", "sample/", "cache/", "tracker/"],
+    "targets": ["base/", SYSTEM],
     "targets/native": ["bitnet/", "base/", "cmd/", "http/", "dash/", SYSTEM],
     "targets/native/cmd": ["bitnet/", "base/", "http/", "dash/", "<cjson/", SYSTEM],
     "targets/native/http": ["bitnet/", "base/", "dash/", "<libwebsockets.h>", "<cjson/", SYSTEM],
@@ -47,7 +48,7 @@ def faults(root, path):
     room = room_of(name)
     if room is None:
         return [f"{name}: no room of scripts/check_includes.py holds it"]
-    own = room.rsplit("/", 1)[1] + "/"
+    own = room.rsplit("/", 1)[-1] + "/"
     found = []
     for match in INCLUDE.finditer(text):
         header = match[1].strip('"')

@@ -1,17 +1,11 @@
 /* os_posix.c: base/os.h for Linux and other POSIX systems. */
-#define _GNU_SOURCE /* sched_getaffinity, pthread extensions */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "base/os.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-_Static_assert(sizeof(pthread_mutex_t) <= sizeof(bitnet_os_mutex), "os.h reserves too little");
-_Static_assert(sizeof(pthread_cond_t) <= sizeof(bitnet_os_cond), "os.h reserves too little");
-_Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "a thread handle is one word");
 
 static uint64_t clock_ns(clockid_t id) {
     struct timespec ts;
@@ -65,35 +59,6 @@ uint64_t bitnet_os_rss(void) {
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-typedef struct start_arg {
-    void (*fn)(void *);
-    void *arg;
-} start_arg;
-
-static void *thread_main(void *p) {
-    start_arg s = *(start_arg *)p;
-    free(p);
-    s.fn(s.arg);
-    return NULL;
-}
-
-bitnet_status bitnet_os_thread_start(bitnet_os_thread *t, void (*fn)(void *arg), void *arg) {
-    start_arg *s = malloc(sizeof *s);
-    if (!s) return BITNET_E_NOMEM;
-    *s = (start_arg){fn, arg};
-    pthread_t id;
-    if (pthread_create(&id, NULL, thread_main, s) != 0) {
-        free(s);
-        return BITNET_E_NOMEM;
-    }
-    t->handle = (uintptr_t)id;
-    return BITNET_OK;
-}
-
-void bitnet_os_thread_join(bitnet_os_thread *t) {
-    pthread_join((pthread_t)t->handle, NULL);
-}
-
 void bitnet_os_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -102,39 +67,6 @@ void bitnet_os_pause(void) {
 #endif
 }
 
-static pthread_mutex_t *mutex_of(bitnet_os_mutex *m) {
-    return (pthread_mutex_t *)(void *)m->opaque;
-}
-static pthread_cond_t *cond_of(bitnet_os_cond *c) {
-    return (pthread_cond_t *)(void *)c->opaque;
-}
-
 void bitnet_os_yield(void) {
     sched_yield();
-}
-
-bitnet_status bitnet_os_mutex_init(bitnet_os_mutex *m) {
-    return pthread_mutex_init(mutex_of(m), NULL) == 0 ? BITNET_OK : BITNET_E_NOMEM;
-}
-void bitnet_os_mutex_destroy(bitnet_os_mutex *m) {
-    pthread_mutex_destroy(mutex_of(m));
-}
-void bitnet_os_mutex_lock(bitnet_os_mutex *m) {
-    pthread_mutex_lock(mutex_of(m));
-}
-void bitnet_os_mutex_unlock(bitnet_os_mutex *m) {
-    pthread_mutex_unlock(mutex_of(m));
-}
-
-bitnet_status bitnet_os_cond_init(bitnet_os_cond *c) {
-    return pthread_cond_init(cond_of(c), NULL) == 0 ? BITNET_OK : BITNET_E_NOMEM;
-}
-void bitnet_os_cond_destroy(bitnet_os_cond *c) {
-    pthread_cond_destroy(cond_of(c));
-}
-void bitnet_os_cond_wait(bitnet_os_cond *c, bitnet_os_mutex *m) {
-    pthread_cond_wait(cond_of(c), mutex_of(m));
-}
-void bitnet_os_cond_broadcast(bitnet_os_cond *c) {
-    pthread_cond_broadcast(cond_of(c));
 }
