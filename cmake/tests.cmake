@@ -33,4 +33,6 @@ if(BITNET_FUZZ)
         target_link_libraries(${name} PRIVATE bitnet_test_support bitnet_warnings)
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     endforeach()
+    add_executable(make_seeds tests/fuzz/make_seeds.c) # inputs to start from
+    target_link_libraries(make_seeds PRIVATE bitnet_test_support bitnet_warnings)
 endif()

@@ -163,17 +163,18 @@ setup_packages() {
         say "$ok packages are all there"
         return
     fi
-    line="apt-get install -y --no-install-recommends ${missing[*]}"
     if ! command -v apt-get >/dev/null; then
         give_up 69 "Missing, by their Debian names: ${missing[*]}" \
             "Install them with this system's package manager and run this again."
     fi
+    line="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
     if [ "$(id -u)" -ne 0 ]; then
         sudo=(sudo -n)
         sudo -n true 2>/dev/null ||
-            give_up 69 "Packages are missing. Install them with this line and run this again:" "" "    sudo $line"
+            give_up 69 "Packages are missing. Install them with this line and run this again:" "" \
+                "    $(command -v sudo >/dev/null && echo sudo sh || echo su) -c '$line'"
     fi
-    advice="Try it by hand: ${sudo[*]:+sudo }apt-get update && ${sudo[*]:+sudo }$line"
+    advice="Are the package sources reachable? Try it by hand: $line"
     step packages "install ${#missing[@]} packages" "$advice" apt_install "${sudo[@]}" -- "${missing[@]}"
     hash -r
 }

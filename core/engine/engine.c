@@ -101,11 +101,11 @@ void bitnet_engine_free(bitnet_engine *e) {
     while (e->queue) {
         request *r = e->queue;
         e->queue = r->next;
-        request_free(r, &e->allocator);
+        bitnet_request_free(r, &e->allocator);
     }
     for (; e->head != e->tail; e->head++)
-        request_free(e->slots[e->head % N_EVENTS].ended, &e->allocator);
-    request_free(e->reap, &e->allocator);
+        bitnet_request_free(e->slots[e->head % N_EVENTS].ended, &e->allocator);
+    bitnet_request_free(e->reap, &e->allocator);
     bitnet_ctx_free(e->ctx);
     bitnet_free(&e->allocator, e->piece, (size_t)e->piece_cap);
     bitnet_free(&e->allocator, e->text, N_EVENTS * e->text_cap);
@@ -120,7 +120,7 @@ bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, 
                                    bitnet_error *err) {
     request *r;
     bitnet_status st =
-        request_create(&r, req, e->model, bitnet_ctx_size(e->ctx), &e->allocator, err);
+        bitnet_request_create(&r, req, e->model, bitnet_ctx_size(e->ctx), &e->allocator, err);
     if (st < 0) return st;
     bitnet_os_mutex_lock(&e->lock);
     bool is_full = e->n_queued >= N_QUEUED;
@@ -134,7 +134,7 @@ bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, 
         *id = r->id;
     }
     bitnet_os_mutex_unlock(&e->lock);
-    if (is_full) request_free(r, &e->allocator);
+    if (is_full) bitnet_request_free(r, &e->allocator);
     return is_full ? BITNET_AGAIN : BITNET_OK;
 }
 
@@ -174,7 +174,7 @@ bitnet_status bitnet_engine_poll(bitnet_engine *e, bitnet_event *out) {
         st = BITNET_OK;
     }
     bitnet_os_mutex_unlock(&e->lock);
-    request_free(reap, &e->allocator);
+    bitnet_request_free(reap, &e->allocator);
     return st;
 }
 

@@ -40,8 +40,9 @@ static bitnet_status count_tokens(int32_t *n, const bitnet_request *req, const b
     return BITNET_OK;
 }
 
-bitnet_status request_create(request **out, const bitnet_request *req, const bitnet_model *model,
-                             int32_t n_ctx, const bitnet_allocator *a, bitnet_error *err) {
+bitnet_status bitnet_request_create(request **out, const bitnet_request *req,
+                                    const bitnet_model *model, int32_t n_ctx,
+                                    const bitnet_allocator *a, bitnet_error *err) {
     uint64_t accepted_ns = bitnet_os_now_ns();
     uint32_t flags = req->flags ? req->flags : BITNET_TOKENIZE_BOS;
     int32_t n = 0;
@@ -71,7 +72,7 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
             st = bitnet_fail(err, BITNET_E_INVAL, "request.token",
                              "prompt token %d is %d; the vocabulary has 0 to %d", i, r->prompt[i],
                              n_vocab - 1);
-            request_free(r, a);
+            bitnet_request_free(r, a);
             return st;
         }
     r->n_prompt = r->timings.n_prompt = n;
@@ -83,6 +84,6 @@ bitnet_status request_create(request **out, const bitnet_request *req, const bit
     return BITNET_OK;
 }
 
-void request_free(request *r, const bitnet_allocator *a) {
+void bitnet_request_free(request *r, const bitnet_allocator *a) {
     if (r) bitnet_free(a, r, r->size);
 }

@@ -26,8 +26,9 @@ typedef struct request {
 } request;
 
 /* Checks, copies and tokenizes; see bitnet_engine_submit for the failures. */
-bitnet_status request_create(request **out, const bitnet_request *req, const bitnet_model *model,
-                             int32_t n_ctx, const bitnet_allocator *a, bitnet_error *err);
-void request_free(request *r, const bitnet_allocator *a);
+bitnet_status bitnet_request_create(request **out, const bitnet_request *req,
+                                    const bitnet_model *model, int32_t n_ctx,
+                                    const bitnet_allocator *a, bitnet_error *err);
+void bitnet_request_free(request *r, const bitnet_allocator *a);
 
 #endif

@@ -21,28 +21,18 @@ static void expect(const char *const *pieces, size_t n, const char *want_each) {
 
 static void a_character_split_over_tokens_is_held_back(void **state) {
     (void)state;
-    const char *euro[] = {"a\xe2", "\x82",
-                          "\xac"
-                          "b"};
-    expect(euro, 3,
-           "a||\xe2\x82\xac"
-           "b|");
+    const char *euro[] = {"y\xe2", "\x82", "\xacz"};
+    expect(euro, 3, "y||\xe2\x82\xacz|");
     const char *emoji[] = {"\xf0", "\x9f", "\x98", "\x81"};
     expect(emoji, 4, "|||\xf0\x9f\x98\x81|");
 }
 
 static void a_byte_that_cannot_continue_becomes_a_replacement_character(void **state) {
     (void)state;
-    const char *lone[] = {"\xff"
-                          "a",
-                          "\x80"};
-    expect(lone, 2,
-           "\xef\xbf\xbd"
-           "a|\xef\xbf\xbd|");
+    const char *lone[] = {"\xffz", "\x80"};
+    expect(lone, 2, "\xef\xbf\xbdz|\xef\xbf\xbd|");
     const char *broken[] = {"\xe2\x82", "z"};
-    expect(broken, 2,
-           "|\xef\xbf\xbd\xef\xbf\xbd"
-           "z|");
+    expect(broken, 2, "|\xef\xbf\xbd\xef\xbf\xbdz|");
     const char *overlong[] = {"\xc0\xaf"};
     expect(overlong, 1, "\xef\xbf\xbd\xef\xbf\xbd|");
 }

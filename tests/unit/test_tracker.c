@@ -69,8 +69,9 @@ static void a_full_ring_drops_the_new_record_and_counts_it(void **state) {
     assert_int_equal(last.metric[BITNET_METRIC_TOKENS_OUT].n, 16);
     assert_true(last.metric[BITNET_METRIC_TOKENS_OUT].last == 15);
     assert_int_equal(last.n_dropped, 4);
-    bitnet_ring_push(r, 0, BITNET_METRIC_TPOT, NAN, 0, 0); /* no number: dropped, not shown */
-    bitnet_ring_push(r, 0, BITNET_METRIC_TPOT, INFINITY, 0, 0);
+    bitnet_ring_push(r, 0, BITNET_METRIC_TPOT, (double)NAN, 0,
+                     0); /* no number: dropped, not shown */
+    bitnet_ring_push(r, 0, BITNET_METRIC_TPOT, (double)INFINITY, 0, 0);
     bitnet_tracker_pump(t, 2);
     assert_int_equal(last.metric[BITNET_METRIC_TPOT].n, 0);
     assert_int_equal(last.n_dropped, 6);
