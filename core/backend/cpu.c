@@ -15,10 +15,10 @@
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 
-#define CPU_ALIGN 64 /* a cache line, and a 512-bit register */
-#define MATMUL_GRAIN                                                                               \
-    16 /* rows: a cache line of f32 results, and a multiple of every kernel's row tile */
-#define ELEM_GRAIN 4096 /* elements below which waking a thread costs more than the work */
+#define CPU_ALIGN   64        /* a cache line, and a 512-bit register */
+#define ROW_GRAIN   16        /* rows: a cache line of f32 results, a multiple of every row tile */
+#define SLICE_BYTES (8 << 10) /* of weights: measured, docs/speed.md */
+#define ELEM_GRAIN  4096      /* elements, likewise */
 
 struct bitnet_buf {
     uint8_t *data; /* aligned to CPU_ALIGN */
@@ -228,6 +228,17 @@ static void wrote(bitnet_backend *be, const bitnet_buf *y) {
     if (be->quant_of == y) be->quant_of = NULL;
 }
 
+/* How much of an operation is worth a thread: rows of row_size bytes against n_tok tokens, */
+static int32_t rows_a_slice(size_t row_size, int32_t n_tok) {
+    size_t rows = SLICE_BYTES / (row_size * (size_t)n_tok);
+    return (int32_t)(rows / ROW_GRAIN + 1) * ROW_GRAIN;
+}
+
+/* or items of n elements each. */
+static int32_t tokens_a_slice(int32_t n) {
+    return ELEM_GRAIN / n + 1;
+}
+
 typedef struct elem_job {
     const bitnet_backend *be;
     float *y;
@@ -258,7 +269,7 @@ static void rmsnorm_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) 
 static void cpu_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                         const bitnet_weight *w, int32_t n_tok, float eps) {
     elem_job j = {.be = be, .y = f32_of(y), .a = f32_in(x), .b = w->data, .row = w->k, .eps = eps};
-    bitnet_pool_run(be->pool, rmsnorm_rows, &j, n_tok, 1);
+    bitnet_pool_run(be->pool, rmsnorm_rows, &j, n_tok, tokens_a_slice(w->k));
     wrote(be, y);
 }
 
@@ -326,13 +337,14 @@ static void matmul_rows(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *xb,
         bool is_quantised =
             be->quant_of == xb && first == 0 && be->quant_n_tok == n_tok && be->quant_k == w->k;
         if (!is_quantised) {
-            bitnet_pool_run(be->pool, quantise_rows, &j, n_tok, 1);
+            bitnet_pool_run(be->pool, quantise_rows, &j, n_tok, tokens_a_slice(w->k));
             be->quant_of = first == 0 ? xb : NULL;
             be->quant_n_tok = n_tok, be->quant_k = w->k;
         }
-        bitnet_pool_run(be->pool, tern_rows, &j, w->n, MATMUL_GRAIN);
+        bitnet_pool_run(be->pool, tern_rows, &j, w->n, rows_a_slice((size_t)w->k / 4, n_tok));
     } else {
-        bitnet_pool_run(be->pool, f16_rows, &j, w->n, MATMUL_GRAIN);
+        bitnet_pool_run(be->pool, f16_rows, &j, w->n,
+                        rows_a_slice((size_t)w->k * sizeof(uint16_t), n_tok));
     }
     wrote(be, y);
 }
@@ -401,7 +413,8 @@ static void cpu_attend(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *q, c
         }
     attend_job j = {
         .be = be, .y = f32_of(y), .q = f32_in(q), .k = kc, .v = vc, .kv = kv, .pos = pos};
-    bitnet_pool_run(be->pool, attend_heads, &j, n_tok * kv->n_head, 1);
+    bitnet_pool_run(be->pool, attend_heads, &j, n_tok * kv->n_head,
+                    tokens_a_slice((pos + n_tok) * kv->head_dim));
     wrote(be, y);
 }
 
