@@ -17,8 +17,8 @@ const BIN = process.env.BITNET_BIN || path.join(ROOT, "build/native/bitnet");
 const WEB_ROOT = process.env.BITNET_WEB_ROOT || path.join(ROOT, "build/web");
 const OUT = path.join(ROOT, "docs/img");
 const STORY = "Once upon a time";
-const ALONE_MS = 40_000; /* the tab on its own, then the command line beside it: most of the minute charted */
-const TOGETHER_MS = 6_000;
+const ALONE_MS = 30_000; /* the tab on its own: half of the minute charted */
+const TOGETHER_MS = 1_300; /* both begin the same story; the command line is done with it after two seconds */
 
 async function withServer(use) {
   const server = spawn(BIN, ["serve", "--port", "0", "--web-root", WEB_ROOT], { stdio: ["ignore", "pipe", "pipe"] });
@@ -76,14 +76,13 @@ async function photographDashboard(context, url) {
   await board.goto(`${url}dashboard/`);
   const tab = await openChat(context, url, "temp=0&ctx=4096&max=1500&threads=1");
   const track = url.replace("http", "ws").replace(/\/$/, "");
-  const options = ["--track", track, "--temp", "0", "-t", "1", "-c", "12000", "-n", "11900"];
+  const options = ["--track", track, "--temp", "0", "-t", "1", "-c", "4096", "-n", "4000"];
   await keepWriting(tab, ALONE_MS);
-  const cli = spawn(BIN, ["run", ...options, "-p", STORY], { stdio: "ignore" });
-  await keepWriting(tab, TOGETHER_MS);
   await tab.fill("#prompt", STORY);
-  await tab.keyboard.press("Enter");
   await board.bringToFront();
-  await board.waitForTimeout(700); /* a few windows of the answer just begun */
+  const cli = spawn(BIN, ["run", ...options, "-p", STORY], { stdio: "ignore" });
+  await tab.keyboard.press("Enter");
+  await board.waitForTimeout(TOGETHER_MS);
   await board.screenshot({ path: path.join(OUT, "dashboard.png") });
   cli.kill("SIGINT");
 }

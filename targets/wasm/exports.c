@@ -17,7 +17,8 @@
 #include "transport_ws.h"
 
 #define FILE_ALIGN   64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
-#define RING_CAP     2048
+#define RING_CAP     4096
+#define PATIENCE     500000000u  /* ns that records wait in the rings for a first connection */
 #define MEMORY_EACH  1000000000u /* ns between two records of the memory metric */
 #define JSON_CAP     2048
 #define PREFIX_SHARE 8 /* earlier prompts may take an eighth of what the model file takes */
@@ -33,8 +34,10 @@ struct bitnet_session {
 
     bitnet_tracker *tracker;
     bitnet_ring *engine_ring, *monitor_ring;
-    bitnet_sink report; /* write is NULL while nobody listens */
-    bitnet_ws *ws;      /* the report's transport */
+    bitnet_sink report;         /* write is NULL while nobody listens */
+    bitnet_ws *ws;              /* the report's transport */
+    bitnet_transport transport; /* the same; owned by the report */
+    uint64_t patient_until_ns;
     uint64_t memory_ns; /* when the memory metric was last recorded */
 
     bitnet_event event; /* the one polled last */
@@ -280,9 +283,8 @@ int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len,
 
 bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
                                         uint64_t instance) {
-    bitnet_transport transport;
     bitnet_session_track_close(s);
-    bitnet_status st = bitnet_transport_ws_open(&transport, &s->ws, url);
+    bitnet_status st = bitnet_transport_ws_open(&s->transport, &s->ws, url);
     if (st >= 0) {
         bitnet_model_info info = bitnet_model_get_info(s->model);
         bitnet_report_desc rd = {.name = name,
@@ -291,13 +293,14 @@ bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, cons
                                  .model = info.name,
                                  .n_threads = info.n_threads,
                                  .instance = instance};
-        st = bitnet_report_open(&s->report, transport, &rd);
-        if (st < 0) transport.close(transport.ctx);
+        st = bitnet_report_open(&s->report, s->transport, &rd);
+        if (st < 0) s->transport.close(s->transport.ctx);
     }
     if (st < 0) {
         s->ws = NULL;
         return bitnet_fail(&s->err, st, "track.memory", "no memory for the tracker");
     }
+    s->patient_until_ns = bitnet_os_now_ns() + PATIENCE;
     return BITNET_OK;
 }
 
@@ -313,5 +316,7 @@ void bitnet_session_pump(bitnet_session *s) {
         s->memory_ns = now;
         bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_MEMORY, (double)bitnet_os_rss(), 0, 0);
     }
-    bitnet_tracker_pump(s->tracker, now);
+    bool is_waiting =
+        s->ws && now < s->patient_until_ns && s->transport.n_opened(s->transport.ctx) == 0;
+    if (!is_waiting) bitnet_tracker_pump(s->tracker, now);
 }
