@@ -51,6 +51,29 @@ const char *bitnet_finish_name(bitnet_finish f) {
     return names[f];
 }
 
+/* Everything a step needs beside the context: after this nothing is allocated until free. */
+static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *desc,
+                                  bitnet_error *err) {
+    const bitnet_allocator *a = &e->allocator;
+    int32_t longest = e->model->vocab ? bitnet_vocab_max_text(e->model->vocab) : 0;
+    e->piece_cap = longest > 0 ? longest : 1;
+    e->text_cap = bitnet_stream_room((size_t)e->piece_cap);
+    e->piece = bitnet_alloc(a, (size_t)e->piece_cap);
+    e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
+    e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
+    e->prefix.fingerprint = bitnet_model_get_info(e->model).fingerprint;
+    e->prefix.n_tiers = desc->n_tiers < PREFIX_TIERS ? desc->n_tiers : PREFIX_TIERS;
+    for (int32_t i = 0; i < e->prefix.n_tiers; i++)
+        e->prefix.tier[i] = desc->tiers[i];
+    if (e->prefix.n_tiers > 0) {
+        e->prefix.value_size = bitnet_tier_value_size(e->model, bitnet_ctx_size(e->ctx));
+        e->prefix.value = bitnet_alloc(a, e->prefix.value_size);
+    }
+    if (e->piece && e->text && e->scratch && (e->prefix.n_tiers == 0 || e->prefix.value))
+        return BITNET_OK;
+    return bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for the engine's buffers");
+}
+
 bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc,
                                    bitnet_error *err) {
     *out = NULL;
@@ -64,30 +87,11 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
     e->model = desc->model;
     e->allocator = *a;
     e->ring = desc->ring;
-    e->n_batch = desc->n_batch > 0 ? desc->n_batch : 32;
+    e->n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
     e->n_vocab = e->model->hp.n_vocab;
     bitnet_ctx_desc cd = {.model = desc->model, .n_ctx = desc->n_ctx, .n_batch = e->n_batch};
     bitnet_status st = bitnet_ctx_create(&e->ctx, &cd, err);
-    if (st >= 0) {
-        e->piece_cap = e->model->vocab ? bitnet_vocab_max_text(e->model->vocab) : 0;
-        e->piece_cap = e->piece_cap > 0 ? e->piece_cap : 1;
-        e->text_cap = bitnet_stream_room((size_t)e->piece_cap);
-        e->piece = bitnet_alloc(a, (size_t)e->piece_cap);
-        e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
-        e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
-        e->prefix.fingerprint = bitnet_model_get_info(e->model).fingerprint;
-        e->prefix.n_tiers = desc->n_tiers < PREFIX_TIERS ? desc->n_tiers : PREFIX_TIERS;
-        for (int32_t i = 0; i < e->prefix.n_tiers; i++)
-            e->prefix.tier[i] = desc->tiers[i];
-        if (e->prefix.n_tiers > 0) {
-            e->prefix.value_size = bitnet_tier_value_size(e->model, bitnet_ctx_size(e->ctx));
-            e->prefix.value = bitnet_alloc(a, e->prefix.value_size);
-        }
-        bool lacks_value = e->prefix.n_tiers > 0 && !e->prefix.value;
-        if (!e->piece || !e->text || !e->scratch || lacks_value)
-            st = bitnet_fail(err, BITNET_E_NOMEM, "engine.memory",
-                             "no memory for the engine's buffers");
-    }
+    if (st >= 0) st = make_buffers(e, desc, err);
     if (st < 0) {
         bitnet_engine_free(e);
         return st;
@@ -130,8 +134,8 @@ bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, 
             end = &(*end)->next;
         *end = r;
         e->n_queued++;
-        r->id = ++e->last_id ? e->last_id : ++e->last_id; /* 0 means "no request" */
-        *id = r->id;
+        if (++e->last_id == 0) e->last_id = 1; /* 0 means "no request" */
+        *id = r->id = e->last_id;
     }
     bitnet_os_mutex_unlock(&e->lock);
     if (is_full) bitnet_request_free(r, &e->allocator);

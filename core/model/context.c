@@ -10,8 +10,6 @@
 #include "model/forward.h"
 #include "model/kv.h"
 
-#define DEFAULT_BATCH 32 /* past about 32 tokens a ternary matmul no longer waits for weights */
-
 struct bitnet_ctx {
     const bitnet_model *model;
     bitnet_allocator allocator;
@@ -86,7 +84,7 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     c->model = m;
     c->allocator = m->allocator;
     c->n_ctx = n_ctx;
-    c->n_batch = desc->n_batch > 0 ? desc->n_batch : DEFAULT_BATCH;
+    c->n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
     if (c->n_batch > n_ctx) c->n_batch = n_ctx;
     c->tok = bitnet_alloc(&c->allocator, (size_t)n_ctx * sizeof *c->tok);
     bitnet_status st = c->tok ? BITNET_OK : BITNET_E_NOMEM;

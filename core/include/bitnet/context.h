@@ -11,6 +11,9 @@
 extern "C" {
 #endif
 
+/* Past about 32 tokens a ternary matmul no longer waits for its weights. */
+#define BITNET_BATCH_DEFAULT 32
+
 typedef struct bitnet_ctx bitnet_ctx;
 
 /* {0} is valid but for `model`. */
