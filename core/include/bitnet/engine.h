@@ -86,9 +86,12 @@ typedef int (*bitnet_event_fn)(void *user, const bitnet_event *event);
 BITNET_API bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc,
                                               bitnet_error *err);
 BITNET_API void bitnet_engine_free(bitnet_engine *e);
-/* Copies and tokenizes the prompt. E_CTX_FULL: the prompt needs more tokens than the window has
- * (both numbers in err); E_INVAL: invalid UTF-8, an empty prompt, a sampler field or a token out of
- * range; AGAIN: 64 requests are waiting. */
+/* Copies and tokenizes the prompt; an empty one is answered from BOS alone.
+ *   E_CTX_FULL     the prompt needs more tokens than the window has, both numbers in err
+ *   E_FORMAT       the prompt is not valid UTF-8
+ *   E_INVAL        no prompt, no tokens, a sampler field or a token out of range
+ *   E_UNSUPPORTED  text for a model without a tokenizer
+ *   AGAIN          64 requests are waiting */
 BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req,
                                               uint32_t *id, bitnet_error *err);
 /* One prefill chunk or one decode step of the oldest request. AGAIN: nothing to do, or the reader
