@@ -11,7 +11,7 @@
  * the lanes it has. f16 -> f32 is exact. EXP is bitnet_expf below, step by step.
  *
  * Kernels know no model, no pool and no file. Sizes are checked where weights are bound, never here.
- * Pointers do not alias unless a slot says so; int8 and weight rows start at multiples of 32 bytes.
+ * Pointers do not alias unless a slot says so. Nothing is aligned to more than its type.
  */
 #ifndef BITNET_KERNELS_H
 #define BITNET_KERNELS_H
@@ -37,7 +37,7 @@
 /* act_quant: int8 by absmax, one token (arXiv:2402.17764 2; formats page 2.6)
  *   amax = max(1e-5, max |x|)   s = 127 / amax   xq = clamp(round half even(x * s), -128, 127)
  *   x [k] f32, finite;  xq [k];  *s;  *xsum = sum of xq;  k a multiple of 128 */
-#define BITNET_DECL_act_quant(name) \
+#define BITNET_DECL_act_quant(name)                                                                \
     void name(int8_t *xq, float *s, int32_t *xsum, const float *x, int32_t k)
 
 /* tern_matmul: y[t][r] = f32(sum_j (c[r][j] - 1) * xq[t][j]) / s[t] * w_scale
@@ -48,30 +48,30 @@
  * The sum is exact int32: sum c*xq - xsum; |acc| <= 127 k. A pair of u8 x i8 products is at most
  * 2*2*128 = 512 in magnitude, so a 16-bit lane takes 63 pairs before it must be widened. */
 typedef struct bitnet_tern_args {
-    float         *y;
-    ptrdiff_t      ldy;
+    float *y;
+    ptrdiff_t ldy;
     const uint8_t *w;
-    const int8_t  *xq;
-    const float   *s;
+    const int8_t *xq;
+    const float *s;
     const int32_t *xsum;
-    float          w_scale;
-    int32_t        n, k, m;
+    float w_scale;
+    int32_t n, k, m;
 } bitnet_tern_args;
 #define BITNET_DECL_tern_matmul(name) void name(const bitnet_tern_args *a)
 
 /* f16_matmul: y[t][r] = SUM16(j < k) f32(w[r][j]) * x[t][j]
  *   w [n][k] f16, finite;  x [m][k] f32;  y [m][ldy];  k >= 1 */
 typedef struct bitnet_f16_args {
-    float          *y;
-    ptrdiff_t       ldy;
+    float *y;
+    ptrdiff_t ldy;
     const uint16_t *w;
-    const float    *x;
-    int32_t         n, k, m;
+    const float *x;
+    int32_t n, k, m;
 } bitnet_f16_args;
 #define BITNET_DECL_f16_matmul(name) void name(const bitnet_f16_args *a)
 
 /* rmsnorm: r = 1 / sqrt(SUM16(x*x) / n + eps);  y = (x * r) * w   (arXiv:1910.07467); y may be x */
-#define BITNET_DECL_rmsnorm(name) \
+#define BITNET_DECL_rmsnorm(name)                                                                  \
     void name(float *y, const float *x, const float *w, int32_t n, float eps)
 
 /* attn: one query head against n_pos cached positions (arXiv:1706.03762 3.2.1). The cache is f32:
@@ -82,25 +82,27 @@ typedef struct bitnet_f16_args {
  *              / SUM16(t < n_pos) p[t]
  *   q, y [D], k, v f32;  p [n_pos] f32 scratch;  n_pos >= 1 */
 typedef struct bitnet_attn_args {
-    float          *y;
-    const float    *q;
-    const float    *k, *v;
-    ptrdiff_t       stride;
-    float          *p;
-    float           scale;
-    int32_t         n_pos, head_dim;
+    float *y;
+    const float *q;
+    const float *k, *v;
+    ptrdiff_t stride;
+    float *p;
+    float scale;
+    int32_t n_pos, head_dim;
 } bitnet_attn_args;
 #define BITNET_DECL_attn(name) void name(const bitnet_attn_args *a)
 
 /* rope: x [n_head][head_dim] in place; pair (i, i + n_rot/2) of each head, i < n_rot/2:
  *   (a, b) -> (a cos[i] - b sin[i], a sin[i] + b cos[i])   (arXiv:2104.09864, half-split pairing) */
-#define BITNET_DECL_rope(name)                                                            \
-    void name(float *x, const float *cos, const float *sin, int32_t n_head, int32_t head_dim, \
+#define BITNET_DECL_rope(name)                                                                     \
+    void name(float *x, const float *cos, const float *sin, int32_t n_head, int32_t head_dim,      \
               int32_t n_rot)
 
 /* gate_relu2: y = (g*g) * u where g = max(gate, 0); y may be gate. gate_silu: (g / (1 + EXP(-g))) * u */
-#define BITNET_DECL_gate_relu2(name) void name(float *y, const float *gate, const float *up, size_t n)
-#define BITNET_DECL_gate_silu(name)  void name(float *y, const float *gate, const float *up, size_t n)
+#define BITNET_DECL_gate_relu2(name)                                                               \
+    void name(float *y, const float *gate, const float *up, size_t n)
+#define BITNET_DECL_gate_silu(name)                                                                \
+    void name(float *y, const float *gate, const float *up, size_t n)
 
 /* add: y += x */
 #define BITNET_DECL_add(name) void name(float *y, const float *x, size_t n)
@@ -110,9 +112,10 @@ typedef struct bitnet_attn_args {
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-#define BITNET_SLOTS(X) \
-    X(act_quant) X(tern_matmul) X(f16_matmul) X(rmsnorm) X(attn) X(rope) X(gate_relu2) X(gate_silu) \
-    X(add) X(f16_to_f32)
+#define BITNET_SLOTS(X)                                                                            \
+    X(act_quant)                                                                                   \
+    X(tern_matmul) X(f16_matmul) X(rmsnorm) X(attn) X(rope) X(gate_relu2) X(gate_silu) X(add)      \
+        X(f16_to_f32)
 
 #define X(slot) typedef BITNET_DECL_##slot((*bitnet_##slot##_fn));
 BITNET_SLOTS(X)
@@ -138,7 +141,7 @@ static inline float bitnet_f16_f32(uint16_t h) {
     /* shift the 15 bits into place and let one exact multiply fix the exponent bias, denormals too;
      * infinities and NaN are patched to all-ones exponents */
     uint32_t mag = (uint32_t)(h & 0x7fffu) << 13, sign = (uint32_t)(h & 0x8000u) << 16;
-    float    f;
+    float f;
     memcpy(&f, &mag, 4);
     f *= 0x1p112f;
     memcpy(&mag, &f, 4);
@@ -154,10 +157,10 @@ static inline float bitnet_f16_f32(uint16_t h) {
 #define BITNET_EXP_LO    -87.0f
 #define BITNET_EXP_HI    88.0f
 #define BITNET_EXP_LOG2E 0x1.715476p+0f
-#define BITNET_EXP_MAGIC 12582912.0f      /* 1.5 * 2^23: adding and subtracting rounds half even */
-#define BITNET_EXP_LN2HI 0x1.62e400p-1f   /* 15 bits: n * LN2HI is exact */
+#define BITNET_EXP_MAGIC 12582912.0f    /* 1.5 * 2^23: adding and subtracting rounds half even */
+#define BITNET_EXP_LN2HI 0x1.62e400p-1f /* 15 bits: n * LN2HI is exact */
 #define BITNET_EXP_LN2LO 0x1.7f7d1cp-20f
-#define BITNET_EXP_C2    0x1.fffff8p-2f   /* ~ 1/2!, 1/3!, ...: least squares on [-ln2/2, ln2/2] */
+#define BITNET_EXP_C2    0x1.fffff8p-2f /* ~ 1/2!, 1/3!, ...: least squares on [-ln2/2, ln2/2] */
 #define BITNET_EXP_C3    0x1.55547ep-3f
 #define BITNET_EXP_C4    0x1.555bd4p-5f
 #define BITNET_EXP_C5    0x1.124790p-7f
@@ -176,7 +179,7 @@ static inline float bitnet_expf(float x) {
     p = p * r + BITNET_EXP_C2;
     p = (p * (r * r) + r) + 1.0f; /* not Horner to the end: that is off by 1.16 ulp */
     uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float    scale;
+    float scale;
     memcpy(&scale, &bits, 4);
     return p * scale;
 }

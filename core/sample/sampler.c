@@ -22,8 +22,8 @@ bitnet_sampler_desc bitnet_sampler_default(void) {
 static bitnet_status check_range(const char *name, double v, double min, double max,
                                  bitnet_error *err) {
     if (v >= min && v <= max) return BITNET_OK; /* false for NaN */
-    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range", "%s is %.10g; allowed are %.10g to %.10g", name,
-                       v, min, max);
+    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range",
+                       "%s is %.10g; allowed are %.10g to %.10g", name, v, min, max);
 }
 
 bitnet_status bitnet_sampler_check(const bitnet_sampler_desc *d, bitnet_error *err) {

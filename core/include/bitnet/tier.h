@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct bitnet_tier_info {
-    uint64_t used, limit; /* bytes */
+    uint64_t used, limit;                     /* bytes */
     uint64_t n_hit, n_miss, n_put, n_evicted; /* asking with cap 0 is not counted */
 } bitnet_tier_info;
 
