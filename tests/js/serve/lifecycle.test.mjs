@@ -1,10 +1,12 @@
 // How `bitnet serve` starts, what it says when it cannot, and how it stops.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
+import path from 'node:path';
 import test from 'node:test';
-import { bin, get, producer, serve, skip, sleep, SOON_MS, viewer, within } from './harness.mjs';
+import { bin, get, producer, serve, skip, sleep, SOON_MS, until, viewer, within } from './harness.mjs';
 
 /** Runs to the end. */
 function run(args, env = {}) {
@@ -23,6 +25,23 @@ test('stdout is one line, the address', { skip }, async (t) => {
   server.child.kill('SIGTERM');
   await server.exited;
   assert.match(server.stdout, /^http:\/\/127\.0\.0\.1:\d+\/\n$/);
+});
+
+test('--open hands the address to xdg-open where there is a display', { skip }, async (t) => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'bitnet-open-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const seen = path.join(dir, 'seen');
+  writeFileSync(path.join(dir, 'xdg-open'), `#!/bin/sh\nprintf %s "$1" > '${seen}.part' && mv '${seen}.part' '${seen}'\n`, { mode: 0o755 });
+  const env = { PATH: `${dir}:${process.env.PATH}`, DISPLAY: ':99', WAYLAND_DISPLAY: '' };
+  const server = await serve(t, ['--open'], { env });
+  await until('xdg-open was called', () => existsSync(seen));
+  assert.equal(readFileSync(seen, 'utf8'), server.url);
+});
+
+test('--open without a display says which address to open', { skip }, async (t) => {
+  const server = await serve(t, ['--open'], { env: { DISPLAY: '', WAYLAND_DISPLAY: '' } });
+  await until('the advice', () => server.stderr.includes('no display'));
+  assert.ok(server.stderr.includes(server.url), server.stderr);
 });
 
 test('a port in use is named, with what to do', { skip }, async (t) => {
