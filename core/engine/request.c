@@ -23,10 +23,18 @@ static bitnet_status check_prompt(const bitnet_request *req, bitnet_error *err) 
     return BITNET_OK;
 }
 
-static bitnet_status count_tokens(int32_t *n, const bitnet_request *req, const bitnet_model *model,
-                                  uint32_t flags, bitnet_error *err) {
-    *n = req->tokens ? req->n_tokens
-                     : bitnet_tokenize(model, req->prompt, req->prompt_len, flags, NULL, 0);
+/* Fills out[0 .. *n), at most cap; *n is what the prompt needs. Text is tokenized once: this time
+ * counts into TTFT. */
+static bitnet_status fill_prompt(bitnet_token *out, int32_t cap, int32_t *n,
+                                 const bitnet_request *req, const bitnet_model *model,
+                                 bitnet_error *err) {
+    uint32_t flags = req->flags ? req->flags : BITNET_TOKENIZE_BOS;
+    if (req->tokens) {
+        *n = req->n_tokens;
+        memcpy(out, req->tokens, (size_t)(*n < cap ? *n : cap) * sizeof *out);
+    } else {
+        *n = bitnet_tokenize(model, req->prompt, req->prompt_len, flags, out, cap);
+    }
     if (*n == BITNET_E_UNSUPPORTED)
         return bitnet_fail(err, BITNET_E_UNSUPPORTED, "request.tokenizer",
                            "the model file has no tokenizer; give token ids instead of text");
@@ -37,6 +45,21 @@ static bitnet_status count_tokens(int32_t *n, const bitnet_request *req, const b
     if (*n == 0)
         return bitnet_fail(err, BITNET_E_INVAL, "request.empty",
                            "the prompt is empty and the model has no BOS token");
+    if (*n > cap)
+        return bitnet_fail(err, BITNET_E_CTX_FULL, "request.too_long",
+                           "the prompt has %d tokens and the context window has room for %d; "
+                           "shorten it or ask for a larger window",
+                           *n, cap);
+    return BITNET_OK;
+}
+
+static bitnet_status check_tokens(const bitnet_token *tok, int32_t n, int32_t n_vocab,
+                                  bitnet_error *err) {
+    for (int32_t i = 0; i < n; i++)
+        if (tok[i] < 0 || tok[i] >= n_vocab)
+            return bitnet_fail(err, BITNET_E_INVAL, "request.token",
+                               "prompt token %d is %d; the vocabulary has 0 to %d", i, tok[i],
+                               n_vocab - 1);
     return BITNET_OK;
 }
 
@@ -44,38 +67,24 @@ bitnet_status bitnet_request_create(request **out, const bitnet_request *req,
                                     const bitnet_model *model, int32_t n_ctx,
                                     const bitnet_allocator *a, bitnet_error *err) {
     uint64_t accepted_ns = bitnet_os_now_ns();
-    uint32_t flags = req->flags ? req->flags : BITNET_TOKENIZE_BOS;
-    int32_t n = 0;
     *out = NULL;
     bitnet_status st = bitnet_sampler_check(&req->sampler, err);
     if (st >= 0) st = check_prompt(req, err);
-    if (st >= 0) st = count_tokens(&n, req, model, flags, err);
     if (st < 0) return st;
-    if (n > n_ctx)
-        return bitnet_fail(err, BITNET_E_CTX_FULL, "request.too_long",
-                           "the prompt has %d tokens and the context window has room for %d; "
-                           "shorten it or ask for a larger window",
-                           n, n_ctx);
-    size_t size = sizeof(request) + (size_t)n * sizeof(bitnet_token);
+    size_t size = sizeof(request) + (size_t)n_ctx * sizeof(bitnet_token);
     request *r = bitnet_alloc(a, size);
     if (!r)
         return bitnet_fail(err, BITNET_E_NOMEM, "request.memory",
-                           "no memory for a prompt of %d tokens", n);
+                           "no memory for a prompt of up to %d tokens", n_ctx);
     r->size = size;
-    if (req->tokens)
-        memcpy(r->prompt, req->tokens, (size_t)n * sizeof *r->prompt);
-    else
-        bitnet_tokenize(model, req->prompt, req->prompt_len, flags, r->prompt, n);
-    int32_t n_vocab = bitnet_model_get_info(model).n_vocab;
-    for (int32_t i = 0; i < n; i++)
-        if (r->prompt[i] < 0 || r->prompt[i] >= n_vocab) {
-            st = bitnet_fail(err, BITNET_E_INVAL, "request.token",
-                             "prompt token %d is %d; the vocabulary has 0 to %d", i, r->prompt[i],
-                             n_vocab - 1);
-            bitnet_request_free(r, a);
-            return st;
-        }
-    r->n_prompt = r->timings.n_prompt = n;
+    st = fill_prompt(r->prompt, n_ctx, &r->n_prompt, req, model, err);
+    if (st >= 0)
+        st = check_tokens(r->prompt, r->n_prompt, bitnet_model_get_info(model).n_vocab, err);
+    if (st < 0) {
+        bitnet_request_free(r, a);
+        return st;
+    }
+    r->timings.n_prompt = r->n_prompt;
     r->max_tokens = req->max_tokens;
     bitnet_sampler_init(&r->sampler, &req->sampler);
     r->accepted_ns = accepted_ns;

@@ -21,8 +21,8 @@ typedef struct request {
     bitnet_stream stream;
     bitnet_timings timings;
     uint64_t accepted_ns, started_ns, first_token_ns;
-    size_t size; /* of this allocation */
-    bitnet_token prompt[];
+    size_t size;           /* of this allocation */
+    bitnet_token prompt[]; /* room for a full window */
 } request;
 
 /* Checks, copies and tokenizes; see bitnet_engine_submit for the failures. */
