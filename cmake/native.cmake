@@ -11,6 +11,9 @@ endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets>=4.1)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson>=1.7.15)
+# libedit: line editing and history of `bitnet chat`, BSD licence, Debian's 3.1 (readline is GPL).
+# Optional: without it the terminal's own line editing has to do.
+pkg_check_modules(LIBEDIT IMPORTED_TARGET libedit>=3.1)
 
 set(BITNET_DEFAULT_MODEL ${CMAKE_CURRENT_SOURCE_DIR}/models/bitnet-tales/bitnet-tales.i2_s.gguf)
 file(GLOB native_sources CONFIGURE_DEPENDS targets/native/*.c targets/native/cmd/*.c
@@ -22,6 +25,10 @@ set_source_files_properties(targets/native/model_embedded.S PROPERTIES
     COMPILE_DEFINITIONS "MODEL_PATH=\"${BITNET_DEFAULT_MODEL}\"" OBJECT_DEPENDS ${BITNET_DEFAULT_MODEL})
 target_include_directories(bitnet_native PUBLIC targets/native core)
 target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PRIVATE bitnet_warnings)
+if(LIBEDIT_FOUND)
+    target_compile_definitions(bitnet_native PRIVATE BITNET_LIBEDIT)
+    target_link_libraries(bitnet_native PRIVATE PkgConfig::LIBEDIT)
+endif()
 add_executable(bitnet targets/native/main.c)
 target_link_libraries(bitnet PRIVATE bitnet_native bitnet_warnings)
 

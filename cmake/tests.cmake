@@ -1,7 +1,8 @@
 # Tests: one executable per tests/unit/test_*.c (cmocka), the kernel checker, and a CTest line for each.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
-add_library(bitnet_test_support STATIC tests/unit/gguf_writer.c tests/unit/load_file.c tests/unit/tiny_model.c)
+add_library(bitnet_test_support STATIC tests/unit/gguf_writer.c tests/unit/hf_writer.c tests/unit/load_file.c
+            tests/unit/tiny_model.c)
 target_include_directories(bitnet_test_support PUBLIC tests/unit core)
 target_compile_definitions(bitnet_test_support PUBLIC BITNET_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(bitnet_test_support PUBLIC bitnet_native PkgConfig::CMOCKA PkgConfig::CJSON

@@ -104,6 +104,7 @@ need_build() {
     need pkg-config cmd pkg-config
     need libwebsockets-dev pc libwebsockets
     need libcjson-dev pc libcjson
+    need libedit-dev pc libedit
     need ca-certificates file /etc/ssl/certs/ca-certificates.crt
     need python3 cmd python3
 }
@@ -140,6 +141,7 @@ need_test() {
     need g++ cmd c++
     need libcmocka-dev pc cmocka
     need chromium file /usr/bin/chromium
+    need python3-numpy file /usr/lib/python3/dist-packages/numpy/__init__.py
     need libclang-rt-19-dev file "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a"
 }
 

@@ -12,8 +12,8 @@
 #include "base/os.h"
 #include "cache/prefix.h"
 #include "engine/request.h"
-#include "text/tokenizer.h"
 #include "model/model.h"
+#include "text/tokenizer.h"
 
 #define N_EVENTS      64 /* slots; a step makes at most EVENTS_A_STEP */
 #define EVENTS_A_STEP 3  /* PROMPT, TOKEN, END */
@@ -32,14 +32,17 @@ struct bitnet_engine {
     bitnet_prefix prefix;
     int32_t n_batch, n_vocab;
     void *scratch; /* of the sampler */
-    char *piece;   /* [piece_cap] bytes of one token */
+    char *piece;   /* [piece_cap] bytes of one token, */
+    char *chars;   /* [chars_cap] and what they complete: whole characters */
     int32_t piece_cap;
+    size_t chars_cap;
 
     bitnet_os_mutex lock; /* guards everything below */
     request *queue;
     int32_t n_queued;
     uint32_t last_id;
     slot slots[N_EVENTS];
+    bitnet_logprob logprobs[N_EVENTS][1 + BITNET_MAX_LOGPROBS];
     uint32_t head, tail; /* next to poll, next to fill */
     request *reap;       /* its END event was polled last */
     char *text;          /* [N_EVENTS][text_cap] */
@@ -57,8 +60,10 @@ static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *de
     const bitnet_allocator *a = &e->allocator;
     int32_t longest = e->model->vocab ? bitnet_vocab_max_text(e->model->vocab) : 0;
     e->piece_cap = longest > 0 ? longest : 1;
-    e->text_cap = bitnet_stream_room((size_t)e->piece_cap);
+    e->chars_cap = bitnet_stream_room((size_t)e->piece_cap);
+    e->text_cap = bitnet_stop_room(e->chars_cap);
     e->piece = bitnet_alloc(a, (size_t)e->piece_cap);
+    e->chars = bitnet_alloc(a, e->chars_cap);
     e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
     e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
     e->prefix.fingerprint = bitnet_model_get_info(e->model).fingerprint;
@@ -69,7 +74,8 @@ static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *de
         e->prefix.value_size = bitnet_tier_value_size(e->model, bitnet_ctx_size(e->ctx));
         e->prefix.value = bitnet_alloc(a, e->prefix.value_size);
     }
-    if (e->piece && e->text && e->scratch && (e->prefix.n_tiers == 0 || e->prefix.value))
+    if (e->piece && e->chars && e->text && e->scratch &&
+        (e->prefix.n_tiers == 0 || e->prefix.value))
         return BITNET_OK;
     return bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for the engine's buffers");
 }
@@ -112,6 +118,7 @@ void bitnet_engine_free(bitnet_engine *e) {
     bitnet_request_free(e->reap, &e->allocator);
     bitnet_ctx_free(e->ctx);
     bitnet_free(&e->allocator, e->piece, (size_t)e->piece_cap);
+    bitnet_free(&e->allocator, e->chars, e->chars_cap);
     bitnet_free(&e->allocator, e->text, N_EVENTS * e->text_cap);
     bitnet_free(&e->allocator, e->prefix.value, e->prefix.value_size);
     bitnet_free(&e->allocator, e->scratch, bitnet_sampler_scratch_size(e->n_vocab));
@@ -191,22 +198,31 @@ static void emit_prompt(bitnet_engine *e, const request *r) {
     slot *s = next_slot(e, &text);
     s->event = (bitnet_event){.kind = BITNET_EVENT_PROMPT,
                               .request = r->id,
-                              .prompt = r->prompt,
+                              .prompt = r->tokens,
                               .n_prompt = r->n_prompt};
     publish(e);
 }
 
-static void emit_token(bitnet_engine *e, request *r, bitnet_token token) {
+/* Returns the stop string that the token completes, or -1. */
+static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token) {
     char *text;
     slot *s = next_slot(e, &text);
     int32_t n = bitnet_token_text(e->model, token, e->piece, e->piece_cap);
-    size_t len = bitnet_stream_push(&r->stream, e->piece, n > 0 ? (size_t)n : 0, text);
+    size_t len = bitnet_stream_push(&r->stream, e->piece, n > 0 ? (size_t)n : 0, e->chars);
+    int32_t stop_index = bitnet_stop_push(&r->stop, e->chars, len, text, &len);
     s->event = (bitnet_event){.kind = BITNET_EVENT_TOKEN,
                               .request = r->id,
                               .token = token,
                               .text = text,
                               .text_len = len};
+    if (r->has_logprobs) {
+        bitnet_logprob *out = e->logprobs[s - e->slots];
+        s->event.logprobs = out;
+        s->event.n_logprobs = bitnet_sampler_logprobs(bitnet_ctx_logits(e->ctx), e->n_vocab, token,
+                                                      r->n_top_logprobs, out, e->scratch);
+    }
     publish(e);
+    return stop_index;
 }
 
 static void record_end(bitnet_engine *e, const request *r, uint64_t now_ns) {
@@ -218,21 +234,31 @@ static void record_end(bitnet_engine *e, const request *r, uint64_t now_ns) {
                          (t->n_generated - 1) / t->decode_s, r->id, (uint64_t)t->n_generated);
 }
 
-/* Takes the request out of the queue and hands it to its END event. */
+/* The text still held back when no stop string came: the start of one, then the bytes of half a
+ * character. Stop strings are not looked for in the latter. */
+static size_t flush_text(bitnet_engine *e, request *r, char *text) {
+    size_t n_stop = bitnet_stop_flush(&r->stop, text);
+    size_t n_chars = bitnet_stream_flush(&r->stream, e->chars);
+    memcpy(text + n_stop, e->chars, n_chars + 1);
+    return n_stop + n_chars;
+}
+
+/* Takes the request out of the queue and hands it to its END event. stop_index < 0: none came. */
 static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish finish,
-                                 const bitnet_error *error) {
+                                 int32_t stop_index, const bitnet_error *error) {
     uint64_t now = bitnet_os_now_ns();
     r->timings.e2e_s = since(r->accepted_ns, now);
     r->timings.decode_s = r->first_token_ns ? since(r->first_token_ns, now) : 0.0;
     record_end(e, r, now);
     char *text;
     slot *s = next_slot(e, &text);
-    size_t len = bitnet_stream_flush(&r->stream, text);
+    text[0] = 0;
     s->event = (bitnet_event){.kind = BITNET_EVENT_END,
                               .request = r->id,
                               .text = text,
-                              .text_len = len,
+                              .text_len = stop_index < 0 ? flush_text(e, r, text) : 0,
                               .finish = finish,
+                              .stop_index = stop_index,
                               .timings = r->timings};
     if (error) s->event.error = *error;
     s->ended = r;
@@ -251,7 +277,7 @@ static bitnet_status end_with_error(bitnet_engine *e, request *r, bitnet_status 
                                     const char *what) {
     bitnet_error err = {0};
     bitnet_fail(&err, st, "engine.step", "%s failed: %s", what, bitnet_status_text(st));
-    return end_request(e, r, BITNET_FINISH_ERROR, &err);
+    return end_request(e, r, BITNET_FINISH_ERROR, -1, &err);
 }
 
 /* ---- one step ---------------------------------------------------------------------------------
@@ -259,14 +285,16 @@ static bitnet_status end_with_error(bitnet_engine *e, request *r, bitnet_status 
 
 static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
     uint64_t before = bitnet_os_now_ns();
-    bitnet_token token =
-        bitnet_sampler_next(&r->sampler, bitnet_ctx_logits(e->ctx), e->n_vocab, e->scratch);
+    int32_t n_tokens = r->n_prompt + r->timings.n_generated;
+    bitnet_token token = bitnet_sampler_next(&r->sampler, bitnet_ctx_logits(e->ctx), e->n_vocab,
+                                             r->tokens, n_tokens, e->scratch);
     uint64_t now = bitnet_os_now_ns();
     if (token < 0)
-        return end_with_error(e, r, BITNET_E_BACKEND, "sampling (a logit is not finite)");
+        return end_with_error(e, r, BITNET_E_BACKEND,
+                              "sampling (a logit is not finite, or every token is banned)");
     bool is_first = r->timings.n_generated++ == 0;
     r->timings.sample_s += since(before, now);
-    r->last = token;
+    r->tokens[n_tokens] = token;
     if (is_first) {
         r->first_token_ns = now;
         r->timings.ttft_s = since(r->accepted_ns, now);
@@ -277,11 +305,12 @@ static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
     bitnet_ring_push(e->ring, now, BITNET_METRIC_TOKENS_OUT, 1, r->id, (uint64_t)token);
     bitnet_ring_push(e->ring, now, BITNET_METRIC_KV_USED, (double)bitnet_ctx_kv_used(e->ctx), r->id,
                      0);
-    emit_token(e, r, token);
-    if (bitnet_token_is_end(e->model, token)) return end_request(e, r, BITNET_FINISH_STOP, NULL);
+    int32_t stop_index = emit_token(e, r, token);
+    if (stop_index >= 0 || bitnet_token_is_end(e->model, token))
+        return end_request(e, r, BITNET_FINISH_STOP, stop_index, NULL);
     bool is_long = r->max_tokens > 0 && r->timings.n_generated >= r->max_tokens;
     if (is_long || bitnet_ctx_len(e->ctx) >= bitnet_ctx_size(e->ctx))
-        return end_request(e, r, BITNET_FINISH_LENGTH, NULL);
+        return end_request(e, r, BITNET_FINISH_LENGTH, -1, NULL);
     return BITNET_OK;
 }
 
@@ -290,18 +319,18 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
     if (r->state == REQUEST_QUEUED) {
         r->state = REQUEST_PREFILL;
         r->started_ns = now;
-        bitnet_prefix_fetch(&e->prefix, e->ctx, r->prompt, r->n_prompt);
-        r->n_done = bitnet_ctx_match(e->ctx, r->prompt, r->n_prompt);
+        bitnet_prefix_fetch(&e->prefix, e->ctx, r->tokens, r->n_prompt);
+        r->n_done = bitnet_ctx_match(e->ctx, r->tokens, r->n_prompt);
         if (r->n_done == r->n_prompt) r->n_done--; /* its logits are needed */
         r->timings.n_prompt_computed = r->n_prompt - r->n_done;
         emit_prompt(e, r);
     }
     int32_t left = r->n_prompt - r->n_done;
     r->n_done += left < e->n_batch ? left : e->n_batch;
-    bitnet_status st = bitnet_ctx_sync(e->ctx, r->prompt, r->n_done);
+    bitnet_status st = bitnet_ctx_sync(e->ctx, r->tokens, r->n_done);
     if (st < 0) return end_with_error(e, r, st, "prefill");
     if (r->n_done < r->n_prompt) return BITNET_OK;
-    bitnet_prefix_store(&e->prefix, e->ctx, r->prompt, r->n_prompt);
+    bitnet_prefix_store(&e->prefix, e->ctx, r->tokens, r->n_prompt);
     uint64_t done = bitnet_os_now_ns();
     r->state = REQUEST_DECODE;
     r->timings.prefill_s = since(r->started_ns, done);
@@ -316,7 +345,8 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
 
 static bitnet_status step_decode(bitnet_engine *e, request *r) {
     uint64_t before = bitnet_os_now_ns();
-    bitnet_status st = bitnet_ctx_decode(e->ctx, r->last);
+    bitnet_token last = r->tokens[r->n_prompt + r->timings.n_generated - 1];
+    bitnet_status st = bitnet_ctx_decode(e->ctx, last);
     if (st < 0) return end_with_error(e, r, st, "decoding");
     return sample(e, r, before);
 }
@@ -330,7 +360,7 @@ bitnet_status bitnet_engine_step(bitnet_engine *e) {
         if (atomic_load(&c->is_cancelled)) r = c; /* ended at once, also when it is not its turn */
     bitnet_os_mutex_unlock(&e->lock);
     if (!r || !has_room) return BITNET_AGAIN;
-    if (atomic_load(&r->is_cancelled)) return end_request(e, r, BITNET_FINISH_CANCELLED, NULL);
+    if (atomic_load(&r->is_cancelled)) return end_request(e, r, BITNET_FINISH_CANCELLED, -1, NULL);
     return r->state == REQUEST_DECODE ? step_decode(e, r) : step_prefill(e, r);
 }
 

@@ -222,7 +222,7 @@ static bool read_kv(reader *r, uint32_t i, bitnet_meta *m, char **names) {
  */
 static bool tensor_size(reader *r, bitnet_tensor_entry *t) {
     const bitnet_type_info *info = bitnet_type_get_info(t->type);
-    if (!info)
+    if (!info || t->type >= BITNET_TYPE_HF_PACKED)
         return REFUSE(r, "gguf.tensor.type",
                       "%s: type %u is unknown or was removed from the format", r->place, t->type);
     if (t->ne[0] % info->block)
@@ -256,7 +256,7 @@ static bool read_shape(reader *r, bitnet_tensor_entry *t) {
 
 /* t->offset stays as in the file, relative to the start of the data. */
 static bool read_tensor(reader *r, uint32_t i, bitnet_tensor_entry *t, char **names) {
-    *t = (bitnet_tensor_entry){0};
+    *t = (bitnet_tensor_entry){.scale = 1.0f};
     snprintf(r->place, sizeof r->place, "tensor entry %u of %u", i + 1, r->n_tensor);
     if (!read_name(r, "tensor", MAX_NAME, "gguf.tensor.name", names, &t->name) || !read_shape(r, t))
         return false;
@@ -344,6 +344,7 @@ static bool make_tables(reader *r, bitnet_dir *dir, char **names) {
                          dir->block_size);
     dir->n_meta = r->n_kv;
     dir->n_tensor = r->n_tensor;
+    dir->n_file = 1;
     dir->meta = dir->block;
     dir->tensor = (void *)(dir->meta + n_meta);
     dir->meta_index = (void *)(dir->tensor + n_tensor);

@@ -1,5 +1,10 @@
 /* tensors.h: the neutral directory that a format reader fills: metadata keys and named tensors.
  *
+ * It speaks GGUF, whatever was read: a Hugging Face folder comes out under the keys and tensor names
+ * that its GGUF conversion would have, so that everything behind this header knows one vocabulary.
+ * What GGUF has no word for is in the entry: a type of our own, the row order, a scale that lay beside
+ * the tensor.
+ *
  * The directory says where things lie and what they are; it never touches tensor data. Keys and
  * names are zero-terminated copies without a zero byte inside, but otherwise any bytes: escape them
  * before showing them. Values stay little-endian bytes at any address, exactly as in the file, and
@@ -39,17 +44,31 @@ typedef struct bitnet_meta {
     uint64_t size;         /* bytes at data */
 } bitnet_meta;
 
+/* A type of our own, above all of GGUF's: Hugging Face's packed ternary (formats page 3.2). ne is the
+ * logical [in, out]; logical row o, column c is the code at bits 2*(o/R) of byte (o % R)*in + c with
+ * R = out/4, and stands for weight code - 1. */
+#define BITNET_TYPE_HF_PACKED 1000u
+
 typedef struct bitnet_tensor_entry {
     const char *name; /* <= 63 bytes */
-    uint32_t type;    /* GGUF type id, one of bitnet_type_get_info */
+    uint32_t type;    /* GGUF type id, or BITNET_TYPE_HF_PACKED: one of bitnet_type_get_info */
     uint32_t n_dims;  /* 1 .. 4 */
     int64_t ne[4];    /* >= 1; ne[0] is contiguous; 1 past n_dims; product <= 2^48 */
-    uint64_t offset;  /* absolute, from the start of the source */
-    uint64_t size;    /* bytes, inside the source */
+    uint64_t offset;  /* absolute, from the start of its file */
+    uint64_t size;    /* bytes, inside the file */
+    uint32_t file;    /* index of its file */
+    float scale;      /* multiplied onto the weights; 1 but for HF_PACKED */
+    bool is_latent;   /* full-precision master weights, to be made ternary at load: m = max(1e-5,
+                         mean |W|), t = clamp(round half even(W / m), -1, 1) (arXiv:2402.17764 2) */
+    bool is_layout_b; /* I2_S in blocks of 64 weights (bitnet_i2s_layout) */
 } bitnet_tensor_entry;
+
+typedef enum bitnet_container { BITNET_CONTAINER_GGUF, BITNET_CONTAINER_SAFETENSORS } bitnet_container;
 
 /* {0} is an empty directory. Arrays are in file order; the indices order them by name. */
 typedef struct bitnet_dir {
+    bitnet_container container; /* safetensors: rows of q and k are half split (formats page 2.5) */
+    uint32_t n_file;
     bitnet_meta *meta; /* [n_meta] */
     uint32_t n_meta;
     bitnet_tensor_entry *tensor; /* [n_tensor] */

@@ -54,6 +54,8 @@ static const bitnet_type_info types[] = {
 /* clang-format on */
 
 const bitnet_type_info *bitnet_type_get_info(uint32_t type) {
+    static const bitnet_type_info hf_packed = {"U8x4", 4, 1, 0};
+    if (type == BITNET_TYPE_HF_PACKED) return &hf_packed;
     if (type >= sizeof types / sizeof *types || !types[type].name) return NULL;
     return &types[type];
 }

@@ -16,6 +16,7 @@
 #ifndef BITNET_KERNELS_H
 #define BITNET_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -36,7 +37,7 @@
 
 /* act_quant: int8 by absmax, one token (arXiv:2402.17764 2; formats page 2.6)
  *   amax = max(1e-5, max |x|)   s = 127 / amax   xq = clamp(round half even(x * s), -128, 127)
- *   x [k] f32, finite;  xq [k];  *s;  *xsum = sum of xq;  k a multiple of 128 */
+ *   x [k] f32, finite;  xq [k];  *s;  *xsum = sum of xq;  k >= 1 */
 #define BITNET_DECL_act_quant(name)                                                                \
     void name(int8_t *xq, float *s, int32_t *xsum, const float *x, int32_t k)
 
@@ -59,16 +60,17 @@ typedef struct bitnet_tern_args {
 } bitnet_tern_args;
 #define BITNET_DECL_tern_matmul(name) void name(const bitnet_tern_args *a)
 
-/* f16_matmul: y[t][r] = SUM16(j < k) f32(w[r][j]) * x[t][j]
- *   w [n][k] f16, finite;  x [m][k] f32;  y [m][ldy];  k >= 1 */
-typedef struct bitnet_f16_args {
+/* f16_matmul, f32_matmul: y[t][r] = SUM16(j < k) f32(w[r][j]) * x[t][j]
+ *   w [n][k] f16 or f32, finite;  x [m][k] f32;  y [m][ldy];  k >= 1 */
+typedef struct bitnet_dense_args {
     float *y;
     ptrdiff_t ldy;
-    const uint16_t *w;
+    const void *w;
     const float *x;
     int32_t n, k, m;
-} bitnet_f16_args;
-#define BITNET_DECL_f16_matmul(name) void name(const bitnet_f16_args *a)
+} bitnet_dense_args;
+#define BITNET_DECL_f16_matmul(name) void name(const bitnet_dense_args *a)
+#define BITNET_DECL_f32_matmul(name) void name(const bitnet_dense_args *a)
 
 /* rmsnorm: r = 1 / sqrt(SUM16(x*x) / n + eps);  y = (x * r) * w   (arXiv:1910.07467); y may be x */
 #define BITNET_DECL_rmsnorm(name)                                                                  \
@@ -92,11 +94,18 @@ typedef struct bitnet_attn_args {
 } bitnet_attn_args;
 #define BITNET_DECL_attn(name) void name(const bitnet_attn_args *a)
 
-/* rope: x [n_head][head_dim] in place; pair (i, i + n_rot/2) of each head, i < n_rot/2:
- *   (a, b) -> (a cos[i] - b sin[i], a sin[i] + b cos[i])   (arXiv:2104.09864, half-split pairing) */
-#define BITNET_DECL_rope(name)                                                                     \
-    void name(float *x, const float *cos, const float *sin, int32_t n_head, int32_t head_dim,      \
-              int32_t n_rot)
+/* rope: x [n_head][head_dim] in place (arXiv:2104.09864). Pair i < n_rot/2 of each head is
+ *   (x[i], x[i + n_rot/2]), or (x[2 i], x[2 i + 1]) when is_norm, and becomes
+ *   x[i] = a cos[i] - b sin[i],  x[i + n_rot/2] = a sin[i] + b cos[i]     either way.
+ *   cos, sin [n_rot/2];  n_rot <= head_dim <= 1024, even; elements n_rot and up stay */
+typedef struct bitnet_rope_args {
+    float *x;
+    const float *cos, *sin;
+    int32_t n_head, head_dim, n_rot;
+    bool is_norm;
+} bitnet_rope_args;
+#define BITNET_MAX_HEAD_DIM    1024
+#define BITNET_DECL_rope(name) void name(const bitnet_rope_args *a)
 
 /* gate_relu2: y = (g*g) * u where g = max(gate, 0); y may be gate. gate_silu: (g / (1 + EXP(-g))) * u */
 #define BITNET_DECL_gate_relu2(name)                                                               \
@@ -114,8 +123,9 @@ typedef struct bitnet_attn_args {
 
 #define BITNET_SLOTS(X)                                                                            \
     X(act_quant)                                                                                   \
-    X(tern_matmul) X(f16_matmul) X(rmsnorm) X(attn) X(rope) X(gate_relu2) X(gate_silu) X(add)      \
-        X(f16_to_f32)
+    X(tern_matmul)                                                                                 \
+    X(f16_matmul)                                                                                  \
+    X(f32_matmul) X(rmsnorm) X(attn) X(rope) X(gate_relu2) X(gate_silu) X(add) X(f16_to_f32)
 
 #define X(slot) typedef BITNET_DECL_##slot((*bitnet_##slot##_fn));
 BITNET_SLOTS(X)
@@ -151,8 +161,8 @@ static inline float bitnet_f16_f32(uint16_t h) {
     return f;
 }
 
-/* exp, within 0.97 ulp on [-87, 88] (every float tried); outside it the argument is clamped. Written
- * so that any SIMD unit can repeat it step by step: each line is one correctly rounded operation per
+/* exp, within 0.97 ulp on [-87, 88] (every float tried); outside it the argument is clamped, and NaN is
+ * taken for the lower end: activations overflow in models that fit no family. Written so that any SIMD unit can repeat it step by step: each line is one correctly rounded operation per
  * operator. */
 #define BITNET_EXP_LO    -87.0f
 #define BITNET_EXP_HI    88.0f
@@ -166,8 +176,8 @@ static inline float bitnet_f16_f32(uint16_t h) {
 #define BITNET_EXP_C5    0x1.124790p-7f
 #define BITNET_EXP_C6    0x1.685950p-10f
 static inline float bitnet_expf(float x) {
-    x = x < BITNET_EXP_LO ? BITNET_EXP_LO : x;
-    x = x > BITNET_EXP_HI ? BITNET_EXP_HI : x;
+    x = x > BITNET_EXP_LO ? x : BITNET_EXP_LO;
+    x = x < BITNET_EXP_HI ? x : BITNET_EXP_HI;
     float t = x * BITNET_EXP_LOG2E + BITNET_EXP_MAGIC;
     float n = t - BITNET_EXP_MAGIC;
     float r = x - n * BITNET_EXP_LN2HI;

@@ -14,10 +14,11 @@ struct bitnet_ctx {
     const bitnet_model *model;
     bitnet_allocator allocator;
     int32_t n_ctx, n_batch;
-    int32_t len; /* tokens the KV cache stands for */
-    bool has_logits;
+    int32_t len;    /* tokens the KV cache stands for */
+    int32_t n_rows; /* rows of logits at hand: of the last pass, or of its last token; 0 = none */
+    bool all_logits;
     bitnet_token *tok; /* [n_ctx] */
-    float *logits;     /* [n_vocab], when the backend's buffer cannot be mapped */
+    float *logits;     /* as act.logits, when the backend's buffer cannot be mapped */
     bitnet_kv kv;
     bitnet_acts act;
     bitnet_buf *rope_cos, *rope_sin;
@@ -28,52 +29,106 @@ static const bitnet_backend_ops *ops_of(const bitnet_ctx *c) {
     return c->model->ops;
 }
 
-/* theta_i = base^(-2i / n_rot), angle = pos * theta_i (arXiv:2104.09864 3.2.2), in double and
- * rounded once to f32; fmath.h gives every target the same bits. */
+/* theta_i = base^(-2i / n_rot) / (factor * freqs_i), angle = pos * theta_i (arXiv:2104.09864 3.2.2;
+ * formats page 2.5), in double and rounded once to f32; fmath.h gives every target the same bits.
+ * Factor and freqs are at least 1 and 0.5, so angles stay below 2^21. */
 static bitnet_status make_rope(bitnet_ctx *c) {
     const bitnet_hparams *hp = &c->model->hp;
+    const float *freqs = c->model->weights.rope_freqs;
     bitnet_backend *be = c->model->backend;
     size_t half = (size_t)hp->n_rot / 2, bytes = (size_t)c->n_ctx * half * sizeof(float);
     bitnet_status st = ops_of(c)->alloc(be, bytes, &c->rope_cos);
     if (st >= 0) st = ops_of(c)->alloc(be, bytes, &c->rope_sin);
-    double log_base = fmath_log((double)hp->rope_base);
+    double theta[512], log_base = fmath_log((double)hp->rope_base); /* head_dim <= 1024 */
+    for (size_t i = 0; i < half; i++)
+        theta[i] = fmath_exp(-2.0 * (double)i / hp->n_rot * log_base) /
+                   ((double)hp->rope_factor * (freqs ? (double)freqs[i] : 1.0));
     for (int32_t pos = 0; st >= 0 && pos < c->n_ctx; pos++) {
-        float cos_row[512], sin_row[512]; /* head_dim <= 1024 */
+        float cos_row[512], sin_row[512];
         for (size_t i = 0; i < half; i++) {
             double s, co;
-            fmath_sincos(pos * fmath_exp(-2.0 * (double)i / hp->n_rot * log_base), &s, &co);
+            fmath_sincos(pos * theta[i], &s, &co);
             cos_row[i] = (float)co, sin_row[i] = (float)s;
         }
         size_t row = half * sizeof(float), off = (size_t)pos * row;
         st = ops_of(c)->write(be, c->rope_cos, off, cos_row, row);
         if (st >= 0) st = ops_of(c)->write(be, c->rope_sin, off, sin_row, row);
     }
-    c->rope = (bitnet_rope){c->rope_cos, c->rope_sin, hp->n_rot};
+    c->rope = (bitnet_rope){c->rope_cos, c->rope_sin, hp->n_rot, hp->is_rope_norm};
     return st;
 }
 
+/* Floats of each buffer of bitnet_acts, in its order; n_logits rows of logits. */
+enum { N_ACTS = 9 };
+static void act_sizes(uint64_t size[N_ACTS], const bitnet_hparams *hp, int32_t n_batch,
+                      int32_t n_logits) {
+    uint64_t T = (uint64_t)n_batch, x = T * (uint64_t)hp->n_embd, f = T * (uint64_t)hp->n_ff,
+             q = T * (uint64_t)hp->n_head * (uint64_t)hp->head_dim,
+             kv = T * (uint64_t)hp->n_head_kv * (uint64_t)hp->head_dim,
+             logits = (uint64_t)n_logits * (uint64_t)hp->n_vocab;
+    const uint64_t all[N_ACTS] = {x, x, q, kv, kv, q, f, f, logits};
+    memcpy(size, all, sizeof all);
+}
+
 static bitnet_status make_acts(bitnet_ctx *c) {
-    const bitnet_hparams *hp = &c->model->hp;
-    size_t T = (size_t)c->n_batch, E = (size_t)hp->n_embd, F = (size_t)hp->n_ff;
-    size_t Q = (size_t)hp->n_head * (size_t)hp->head_dim,
-           KV = (size_t)hp->n_head_kv * (size_t)hp->head_dim;
-    const struct {
-        bitnet_buf **buf;
-        size_t n;
-    } rows[] = {{&c->act.x, T * E},    {&c->act.h, T * E},  {&c->act.q, T * Q},
-                {&c->act.k, T * KV},   {&c->act.v, T * KV}, {&c->act.a, T * Q},
-                {&c->act.gate, T * F}, {&c->act.up, T * F}, {&c->act.logits, (size_t)hp->n_vocab}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    bitnet_acts *a = &c->act;
+    bitnet_buf **const buf[N_ACTS] = {&a->x, &a->h,    &a->q,  &a->k,     &a->v,
+                                      &a->a, &a->gate, &a->up, &a->logits};
+    uint64_t size[N_ACTS];
+    act_sizes(size, &c->model->hp, c->n_batch, c->all_logits ? c->n_batch : 1);
+    for (size_t i = 0; i < N_ACTS; i++) {
+        if (size[i] > SIZE_MAX / 2 / sizeof(float)) return BITNET_E_NOMEM;
         bitnet_status st =
-            ops_of(c)->alloc(c->model->backend, rows[i].n * sizeof(float), rows[i].buf);
+            ops_of(c)->alloc(c->model->backend, (size_t)size[i] * sizeof(float), buf[i]);
         if (st < 0) return st;
     }
     return BITNET_OK;
 }
 
+static int32_t default_batch(int32_t n_batch, int32_t n_ctx) {
+    if (n_batch <= 0) n_batch = BITNET_BATCH_DEFAULT;
+    return n_batch < n_ctx ? n_batch : n_ctx;
+}
+
+static size_t logits_size(const bitnet_ctx *c) {
+    return (size_t)(c->all_logits ? c->n_batch : 1) * (size_t)c->model->hp.n_vocab * sizeof(float);
+}
+
+/* The widest matrices, which decide what the backend reserves. */
+static bitnet_backend_need need_of(const bitnet_weights *w) {
+    bitnet_backend_need need = {0};
+    for (uint32_t i = 0; i < w->n_use; i++) {
+        const bitnet_use *u = &w->use[i];
+        int32_t k = (int32_t)u->entry->ne[0];
+        bool is_vector = u->kind == BITNET_USE_VECTOR || u->kind == BITNET_USE_TABLE;
+        bool is_plain = u->entry->type == BITNET_TYPE_F32 || u->entry->type == BITNET_TYPE_F16;
+        bool is_ternary = *u->run == BITNET_RUN_TERNARY;
+        if (is_vector) continue;
+        if (is_ternary && k > need.k_ternary) need.k_ternary = k;
+        if (!is_ternary && !is_plain && k > need.k_blocks) need.k_blocks = k;
+    }
+    return need;
+}
+
+uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
+    bitnet_backend_need need = need_of(&m->weights);
+    uint64_t size[N_ACTS], floats = 0;
+    need.n_ctx = n_ctx;
+    need.n_batch = default_batch(n_batch, n_ctx);
+    act_sizes(size, &m->hp, need.n_batch, 1);
+    for (size_t i = 0; i < N_ACTS; i++)
+        floats += size[i];
+    floats += (uint64_t)n_ctx * (uint64_t)m->hp.n_rot; /* cosines and sines */
+    return floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
+           m->ops->plan(m->backend, &need);
+}
+
 bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, bitnet_error *err) {
     *out = NULL;
     const bitnet_model *m = desc->model;
+    if (m->level != BITNET_LOAD_WEIGHTS)
+        return bitnet_fail(err, BITNET_E_INVAL, "ctx.level",
+                           "the model was loaded without its weights; a context needs them");
     int32_t n_ctx = desc->n_ctx > 0 ? desc->n_ctx : m->hp.n_ctx_train;
     if (n_ctx > 1 << 20)
         return bitnet_fail(err, BITNET_E_INVAL, "ctx.size",
@@ -84,8 +139,8 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     c->model = m;
     c->allocator = m->allocator;
     c->n_ctx = n_ctx;
-    c->n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
-    if (c->n_batch > n_ctx) c->n_batch = n_ctx;
+    c->n_batch = default_batch(desc->n_batch, n_ctx);
+    c->all_logits = desc->all_logits;
     c->tok = bitnet_alloc(&c->allocator, (size_t)n_ctx * sizeof *c->tok);
     bitnet_status st = c->tok ? BITNET_OK : BITNET_E_NOMEM;
     if (st >= 0) st = bitnet_kv_open(&c->kv, &m->hp, n_ctx, m->ops, m->backend);
@@ -93,7 +148,7 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     if (st >= 0) st = make_acts(c);
     if (st >= 0) st = m->ops->reserve(m->backend, c->n_batch, n_ctx);
     if (st >= 0 && !m->ops->map(m->backend, c->act.logits)) {
-        c->logits = bitnet_alloc(&c->allocator, (size_t)m->hp.n_vocab * sizeof(float));
+        c->logits = bitnet_alloc(&c->allocator, logits_size(c));
         if (!c->logits) st = BITNET_E_NOMEM;
     }
     if (st < 0) {
@@ -115,7 +170,7 @@ void bitnet_ctx_free(bitnet_ctx *c) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         m->ops->free(m->backend, all[i]);
     bitnet_kv_close(&c->kv, m->ops, m->backend);
-    bitnet_free(&c->allocator, c->logits, (size_t)m->hp.n_vocab * sizeof(float));
+    bitnet_free(&c->allocator, c->logits, logits_size(c));
     bitnet_free(&c->allocator, c->tok, (size_t)c->n_ctx * sizeof *c->tok);
     bitnet_allocator a = c->allocator;
     bitnet_free(&a, c, sizeof *c);
@@ -124,21 +179,29 @@ void bitnet_ctx_free(bitnet_ctx *c) {
 /* Appends n tokens, n_batch at a time. On a device failure the timeline ends before the failed
  * batch. */
 static bitnet_status append(bitnet_ctx *c, const bitnet_token *tok, int32_t n) {
-    for (int32_t done = 0; done < n;) {
-        int32_t n_tok = n - done < c->n_batch ? n - done : c->n_batch;
-        c->has_logits = false;
-        bitnet_status st =
-            bitnet_forward(c->model, &c->act, &c->kv, &c->rope, tok + done, n_tok, c->len);
+    int32_t n_tok = 0;
+    for (int32_t done = 0; done < n; done += n_tok) {
+        n_tok = n - done < c->n_batch ? n - done : c->n_batch;
+        c->n_rows = 0;
+        bitnet_step step = {.act = &c->act,
+                            .kv = &c->kv,
+                            .rope = &c->rope,
+                            .tok = tok + done,
+                            .n_tok = n_tok,
+                            .pos = c->len,
+                            .all_logits = c->all_logits};
+        bitnet_status st = bitnet_forward(c->model, &step);
         if (st < 0) return st;
         memcpy(c->tok + c->len, tok + done, (size_t)n_tok * sizeof *tok);
         c->len += n_tok;
-        done += n_tok;
     }
-    c->has_logits = true;
+    int32_t n_rows = c->all_logits ? n_tok : 1;
+    size_t row = (size_t)c->model->hp.n_vocab * sizeof(float);
+    bitnet_status st = BITNET_OK;
     if (c->logits)
-        return ops_of(c)->read(c->model->backend, c->logits, c->act.logits, 0,
-                               (size_t)c->model->hp.n_vocab * sizeof(float));
-    return BITNET_OK;
+        st = ops_of(c)->read(c->model->backend, c->logits, c->act.logits, 0, (size_t)n_rows * row);
+    if (st >= 0) c->n_rows = n_rows;
+    return st;
 }
 
 static bool tokens_are_valid(const bitnet_ctx *c, const bitnet_token *tok, int32_t n) {
@@ -158,7 +221,7 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     if (n < 1 || !tokens_are_valid(c, tok, n)) return BITNET_E_INVAL;
     if (n > c->n_ctx) return BITNET_E_CTX_FULL;
     int32_t same = bitnet_ctx_match(c, tok, n);
-    if (same == n && c->len == n && c->has_logits) return BITNET_OK;
+    if (same == n && c->len == n && c->n_rows > 0) return BITNET_OK;
     if (same == n)
         same = n - 1; /* the logits wanted are not those at hand: compute the last again */
     c->len = same;
@@ -200,7 +263,7 @@ bitnet_status bitnet_ctx_load(bitnet_ctx *c, const bitnet_token *tok, int32_t fi
     kv_rows r = rows_of(c, first, n);
     const uint8_t *d = data;
     c->len = first;
-    c->has_logits = false;
+    c->n_rows = 0;
     for (size_t i = 0; i < 2 * r.n_rows; i++, d += r.row_size) {
         bitnet_status st = ops_of(c)->write(c->model->backend, i < r.n_rows ? c->kv.k : c->kv.v,
                                             i % r.n_rows * r.stride + r.offset, d, r.row_size);
@@ -217,9 +280,22 @@ bitnet_status bitnet_ctx_decode(bitnet_ctx *c, bitnet_token next) {
     return append(c, &next, 1);
 }
 
+static const float *row_of_logits(const bitnet_ctx *c, int32_t row) {
+    const float *rows = c->logits ? c->logits : ops_of(c)->map(c->model->backend, c->act.logits);
+    return rows + (size_t)row * (size_t)c->model->hp.n_vocab;
+}
+
 const float *bitnet_ctx_logits(const bitnet_ctx *c) {
-    if (!c->has_logits) return NULL;
-    return c->logits ? c->logits : ops_of(c)->map(c->model->backend, c->act.logits);
+    return c->n_rows ? row_of_logits(c, c->n_rows - 1) : NULL;
+}
+
+const float *bitnet_ctx_logits_at(const bitnet_ctx *c, int32_t i) {
+    return c->all_logits && i >= 0 && i < c->n_rows ? row_of_logits(c, i) : NULL;
+}
+
+void bitnet_ctx_clear(bitnet_ctx *c) {
+    c->len = 0;
+    c->n_rows = 0;
 }
 
 int32_t bitnet_ctx_len(const bitnet_ctx *c) {

@@ -13,13 +13,19 @@ typedef struct bitnet_acts {
     bitnet_buf *a;      /* [T][n_head * head_dim]  attention's result */
     bitnet_buf *gate;   /* [T][n_ff] */
     bitnet_buf *up;     /* [T][n_ff] */
-    bitnet_buf *logits; /* [n_vocab] */
+    bitnet_buf *logits; /* [n_vocab], or [T][n_vocab] where all are kept */
 } bitnet_acts;
 
-/* Runs n_tok tokens that stand at positions pos .. pos + n_tok - 1; logits are those after the last
- * of them. The KV cache must hold positions 0 .. pos - 1. */
-bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_acts *act, const bitnet_kv *kv,
-                             const bitnet_rope *rope, const bitnet_token *tok, int32_t n_tok,
-                             int32_t pos);
+/* Tokens tok [n_tok] that stand at positions pos .. pos + n_tok - 1. */
+typedef struct bitnet_step {
+    const bitnet_acts *act;
+    const bitnet_kv *kv; /* holds positions 0 .. pos - 1 */
+    const bitnet_rope *rope;
+    const bitnet_token *tok;
+    int32_t n_tok, pos;
+    bool all_logits; /* those after each token; else after the last of them */
+} bitnet_step;
+
+bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s);
 
 #endif

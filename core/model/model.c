@@ -1,14 +1,73 @@
-/* model.c: bitnet/model.h and bitnet/tokenizer.h over the pieces: directory, arch row,
- * hyper-parameters, vocabulary, backend, weights. One failure path, the same as the normal free.
+/* model.c: loading, for bitnet/model.h: files -> directory, arch row, hyper-parameters, vocabulary,
+ * backend, weights, as far as the level asks for. One failure path, the same as the normal free.
+ *
+ * A file without any tensor holds a vocabulary, and maybe no hyper-parameters: it loads at every level
+ * but the one that wants weights.
  */
 #include "model/model.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "format/gguf.h"
-#include "model/kv.h"
+#include "base/hash.h"
+#include "format/open.h"
+
+static bitnet_weights_desc weights_desc(const bitnet_model *m, const bitnet_progress *progress) {
+    return (bitnet_weights_desc){.hp = &m->hp,
+                                 .arch = m->arch,
+                                 .dir = &m->dir,
+                                 .source = m->source,
+                                 .allocator = &m->allocator,
+                                 .ops = m->ops,
+                                 .backend = m->backend,
+                                 .progress = progress};
+}
+
+/* ---- files ---------------------------------------------------------------------------------
+ */
+
+static void copy_text(char *out, size_t cap, const bitnet_dir *dir, const char *key) {
+    const char *s;
+    size_t len;
+    bitnet_escaped e;
+    if (bitnet_meta_str(bitnet_dir_meta(dir, key), &s, &len))
+        snprintf(out, cap, "%s", bitnet_escape(&e, s, len));
+}
+
+static bitnet_status open_files(bitnet_model *m, const bitnet_model_desc *desc, bitnet_error *err) {
+    bitnet_file single = {"", desc->source ? *desc->source : (bitnet_source){0}};
+    bitnet_open_desc od = {.files = desc->source ? &single : desc->files,
+                           .n_files = desc->source ? 1 : desc->n_files,
+                           .i2s_layout = desc->i2s_layout,
+                           .overrides = desc->overrides,
+                           .n_overrides = desc->n_overrides};
+    bool is_readable = od.files && od.n_files > 0;
+    for (int32_t i = 0; is_readable && i < od.n_files; i++)
+        is_readable = od.files[i].source.read != NULL;
+    if (!is_readable)
+        return bitnet_fail(err, BITNET_E_INVAL, "model.source", "no source to load the model from");
+    m->source = bitnet_alloc(&m->allocator, (size_t)od.n_files * sizeof *m->source);
+    if (!m->source)
+        return bitnet_fail(err, BITNET_E_NOMEM, "model.memory", "no memory for the table of files");
+    m->n_source = od.n_files;
+    for (int32_t i = 0; i < od.n_files; i++)
+        m->source[i] = od.files[i].source;
+    bitnet_status st = bitnet_dir_open(&m->dir, &od, &m->allocator, err);
+    if (st < 0) return st;
+    size_t cap = sizeof m->container;
+    if (m->dir.container == BITNET_CONTAINER_SAFETENSORS)
+        snprintf(m->container, cap, "safetensors");
+    else if (od.n_files > 1)
+        snprintf(m->container, cap, "GGUF v%u, %d files", m->dir.version, od.n_files);
+    else
+        snprintf(m->container, cap, "GGUF v%u", m->dir.version);
+    copy_text(m->name, sizeof m->name, &m->dir, "general.name");
+    copy_text(m->arch_name, sizeof m->arch_name, &m->dir, "general.architecture");
+    return BITNET_OK;
+}
+
+/* ---- what the directory alone tells ----------------------------------------------------------
+ */
 
 static bitnet_status find_arch(bitnet_model *m, bitnet_error *err) {
     const char *s;
@@ -24,26 +83,58 @@ static bitnet_status find_arch(bitnet_model *m, bitnet_error *err) {
                        bitnet_escape(&e, s, len), bitnet_arch_names());
 }
 
-/* The embedding's rows are the vocabulary size the forward pass works with; the token list may be
- * shorter (padded models) but not longer. */
-static bitnet_status find_n_vocab(bitnet_model *m, bitnet_error *err) {
-    const bitnet_tensor_entry *e = bitnet_dir_tensor(&m->dir, "token_embd.weight");
-    if (!e)
-        return bitnet_fail(err, BITNET_E_FORMAT, "model.tensor.missing",
-                           "tensor token_embd.weight is missing");
-    if (e->ne[1] > 1 << 20)
-        return bitnet_fail(err, BITNET_E_FORMAT, "model.hparam",
-                           "token_embd.weight has %" PRId64 " rows; allowed are 1 to %d", e->ne[1],
-                           1 << 20);
-    m->hp.n_vocab = (int32_t)e->ne[1];
-    return BITNET_OK;
+static void log_unused(const bitnet_model *m) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->weights.n_tensor; i++)
+        n += m->weights.run[i] == BITNET_RUN_UNUSED;
+    if (n)
+        bitnet_log(&m->logger, BITNET_LOG_INFO, "%u of %u tensors are not used by %s", n,
+                   m->weights.n_tensor, m->arch->name);
+}
+
+static bitnet_status describe(bitnet_model *m, bitnet_error *err) {
+    if (m->dir.n_tensor == 0 && m->level != BITNET_LOAD_WEIGHTS) {
+        const bitnet_meta *tokens = bitnet_dir_meta(&m->dir, "tokenizer.ggml.tokens");
+        if (tokens && tokens->n <= 1 << 20) m->hp.n_vocab = (int32_t)tokens->n;
+        return BITNET_OK;
+    }
+    bitnet_weights_desc wd = weights_desc(m, NULL);
+    bitnet_status st = find_arch(m, err);
+    wd.arch = m->arch;
+    if (st >= 0) st = bitnet_hparams_read(&m->hp, m->arch, &m->dir, &m->logger, err);
+    if (st >= 0) st = bitnet_weights_find(&m->weights, &wd, err);
+    if (st >= 0) log_unused(m);
+    return st;
+}
+
+/* Two loads of the same bytes that are run in another way must not share cached keys and values. */
+static uint64_t fingerprint_of(const bitnet_hparams *hp) {
+    const int32_t ints[] = {hp->n_layer, hp->n_head,   hp->n_head_kv,   hp->head_dim,
+                            hp->n_rot,   (int)hp->act, hp->is_rope_norm};
+    const float floats[] = {hp->rope_base, hp->rope_factor, hp->norm_eps};
+    return hash_bytes(hash_bytes(0, ints, sizeof ints), floats, sizeof floats);
+}
+
+/* ---- load ------------------------------------------------------------------------------------
+ */
+
+static bitnet_status load(bitnet_model *m, const bitnet_model_desc *desc, bitnet_error *err) {
+    bitnet_status st = open_files(m, desc, err);
+    if (st >= 0) st = describe(m, err);
+    if (st >= 0 && m->level != BITNET_LOAD_HEADER)
+        st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch_name, m->hp.n_vocab,
+                                 &m->allocator, err);
+    bitnet_backend_desc bd = {desc->n_threads, desc->cpu_mask, desc->allocator};
+    if (st >= 0) st = m->ops->open(&m->backend, &bd, err);
+    if (st < 0 || m->level != BITNET_LOAD_WEIGHTS) return st;
+    bitnet_weights_desc wd = weights_desc(m, &desc->progress);
+    m->weights.fingerprint = fingerprint_of(&m->hp);
+    return bitnet_weights_bind(&m->weights, &wd, err);
 }
 
 bitnet_status bitnet_model_load(bitnet_model **out, const bitnet_model_desc *desc,
                                 bitnet_error *err) {
     *out = NULL;
-    if (!desc->source || !desc->source->read)
-        return bitnet_fail(err, BITNET_E_INVAL, "model.source", "no source to load the model from");
     const bitnet_backend_ops *ops = desc->backend ? desc->backend : &bitnet_backend_cpu;
     if (ops->abi != BITNET_BACKEND_ABI)
         return bitnet_fail(err, BITNET_E_BACKEND, "backend.abi",
@@ -54,141 +145,28 @@ bitnet_status bitnet_model_load(bitnet_model **out, const bitnet_model_desc *des
         return bitnet_fail(err, BITNET_E_NOMEM, "model.memory", "no memory for the model's tables");
     m->allocator = desc->allocator;
     m->logger = desc->logger;
-    m->source = *desc->source;
+    m->level = desc->level;
     m->ops = ops;
-
-    bitnet_backend_desc bd = {desc->n_threads, desc->cpu_mask, desc->allocator};
-    bitnet_status st = bitnet_gguf_read(&m->dir, &m->source, &m->allocator, err);
-    if (st >= 0) st = find_arch(m, err);
-    if (st >= 0) st = bitnet_hparams_read(&m->hp, m->arch, &m->dir, err);
-    if (st >= 0) st = find_n_vocab(m, err);
-    if (st >= 0)
-        st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch->name, m->hp.n_vocab, &m->allocator,
-                                 err);
-    if (st >= 0) st = ops->open(&m->backend, &bd, err);
-    if (st >= 0)
-        st = bitnet_weights_bind(&m->weights, &m->hp, m->arch, &m->dir, &m->source, ops, m->backend,
-                                 &m->allocator, &desc->progress, err);
+    bitnet_status st = load(m, desc, err);
     if (st < 0) {
         bitnet_model_free(m);
         return st;
     }
-    const char *name;
-    size_t len;
-    if (bitnet_meta_str(bitnet_dir_meta(&m->dir, "general.name"), &name, &len)) {
-        bitnet_escaped e;
-        snprintf(m->name, sizeof m->name, "%s", bitnet_escape(&e, name, len));
-    }
     bitnet_log(&m->logger, BITNET_LOG_INFO, "%s: %s, %d layers, %.1f M parameters, %.1f MB",
-               m->name, m->arch->name, m->hp.n_layer, (double)m->weights.n_params * 1e-6,
-               (double)m->source.size * 1e-6);
+               m->name, m->arch_name, m->hp.n_layer, (double)m->weights.n_params * 1e-6,
+               (double)m->weights.size * 1e-6);
     *out = m;
     return BITNET_OK;
 }
 
 void bitnet_model_free(bitnet_model *m) {
     if (!m) return;
-    bitnet_weights_free(&m->weights, &m->hp, m->ops, m->backend, &m->allocator);
+    bitnet_weights_desc wd = weights_desc(m, NULL);
+    bitnet_weights_free(&m->weights, &wd);
     if (m->backend) m->ops->close(m->backend);
     bitnet_vocab_free(m->vocab);
     bitnet_dir_free(&m->dir);
+    bitnet_free(&m->allocator, m->source, (size_t)m->n_source * sizeof *m->source);
     bitnet_allocator a = m->allocator;
     bitnet_free(&a, m, sizeof *m);
-}
-
-bitnet_model_info bitnet_model_get_info(const bitnet_model *m) {
-    bitnet_backend_info be = {0};
-    m->ops->info(m->backend, &be);
-    return (bitnet_model_info){
-        .arch = m->arch->name,
-        .name = m->name,
-        .backend = m->ops->name,
-        .tier = be.tier,
-        .tokenizer = m->vocab ? bitnet_vocab_name(m->vocab) : "none",
-        .n_layer = m->hp.n_layer,
-        .n_embd = m->hp.n_embd,
-        .n_head = m->hp.n_head,
-        .n_head_kv = m->hp.n_head_kv,
-        .head_dim = m->hp.head_dim,
-        .n_ff = m->hp.n_ff,
-        .n_vocab = m->hp.n_vocab,
-        .n_ctx_train = m->hp.n_ctx_train,
-        .n_threads = be.n_threads,
-        .rope_base = m->hp.rope_base,
-        .norm_eps = m->hp.norm_eps,
-        .bos = m->vocab ? bitnet_vocab_bos(m->vocab) : -1,
-        .eos = m->vocab ? bitnet_vocab_eos(m->vocab) : -1,
-        .n_params = m->weights.n_params,
-        .file_size = m->source.size,
-        .weight_size = m->weights.size,
-        .token_bytes = m->weights.token_bytes,
-        .fingerprint = m->weights.fingerprint,
-    };
-}
-
-int bitnet_model_get_tensor(const bitnet_model *m, int32_t i, bitnet_tensor_info *out) {
-    if (i < 0 || (uint32_t)i >= m->dir.n_tensor) return 0;
-    const bitnet_tensor_entry *e = &m->dir.tensor[i];
-    *out = (bitnet_tensor_info){.name = e->name,
-                                .type = bitnet_type_name(e->type),
-                                .layout = e->type == BITNET_TYPE_I2_S ? "128/32 (A)" : "row-major",
-                                .offset = e->offset,
-                                .size = e->size};
-    memcpy(out->ne, e->ne, sizeof out->ne);
-    return 1;
-}
-
-/* ---- metadata as text --------------------------------------------------------------------------
- */
-
-static const char *const type_names[] = {"u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
-                                         "bool", "str", "arr", "u64", "i64", "f64"};
-
-int bitnet_model_get_meta(const bitnet_model *m, int32_t i, const char **key, char *value,
-                          size_t cap) {
-    if (i < 0 || (uint32_t)i >= m->dir.n_meta) return 0;
-    const bitnet_meta *e = &m->dir.meta[i];
-    bitnet_escaped esc;
-    const char *s;
-    size_t len;
-    int64_t iv;
-    double fv;
-    bool bv;
-    *key = e->key;
-    if (e->type == BITNET_META_ARR)
-        snprintf(value, cap, "[%s x %" PRIu64 "]", type_names[e->elem], e->n);
-    else if (bitnet_meta_str(e, &s, &len))
-        snprintf(value, cap, "%s", bitnet_escape(&esc, s, len));
-    else if (bitnet_meta_bool(e, &bv))
-        snprintf(value, cap, "%s", bv ? "true" : "false");
-    else if (bitnet_meta_i64(e, &iv))
-        snprintf(value, cap, "%" PRId64, iv);
-    else if (bitnet_meta_f64(e, &fv))
-        snprintf(value, cap, "%g", fv);
-    else
-        snprintf(value, cap, "?");
-    return 1;
-}
-
-uint64_t bitnet_model_ctx_size(const bitnet_model *m, int32_t n_ctx) {
-    return bitnet_kv_size(&m->hp, n_ctx);
-}
-
-/* ---- bitnet/tokenizer.h ------------------------------------------------------------------------
- */
-
-int32_t bitnet_tokenize(const bitnet_model *m, const char *text, size_t len, uint32_t flags,
-                        bitnet_token *out, int32_t cap) {
-    if (!m->vocab) return BITNET_E_UNSUPPORTED;
-    if (len > 1u << 30) return BITNET_E_INVAL;
-    return bitnet_vocab_encode(m->vocab, text, len, flags, out, cap);
-}
-
-int32_t bitnet_token_text(const bitnet_model *m, bitnet_token id, char *out, int32_t cap) {
-    if (!m->vocab) return BITNET_E_UNSUPPORTED;
-    return bitnet_vocab_text(m->vocab, id, out, cap);
-}
-
-int bitnet_token_is_end(const bitnet_model *m, bitnet_token id) {
-    return m->vocab && bitnet_vocab_is_end(m->vocab, id);
 }

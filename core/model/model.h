@@ -4,21 +4,29 @@
 
 #include "format/tensors.h"
 #include "model/arch.h"
+#include "model/hparams.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
 
 struct bitnet_model {
     bitnet_allocator allocator;
     bitnet_logger logger;
-    bitnet_source source;
+    bitnet_load_level level;
+    bitnet_source *source; /* [n_source], the files in the order they were given */
+    int32_t n_source;
     bitnet_dir dir;
-    const bitnet_arch *arch;
-    bitnet_hparams hp;
-    bitnet_vocab *vocab; /* NULL: the file has none */
+    const bitnet_arch *arch; /* NULL: the file holds a vocabulary and nothing else */
+    bitnet_hparams hp;       /* zeros, but for n_vocab, in that case */
+    bitnet_vocab *vocab;     /* NULL: the file has none, or the level is HEADER */
     const bitnet_backend_ops *ops;
     bitnet_backend *backend;
     bitnet_weights weights;
-    char name[65];
+    char container[32];
+    char arch_name[65]; /* general.architecture, escaped; "" without one */
+    char name[65];      /* general.name, likewise */
 };
+
+/* What bitnet_ctx_create and the backend below it allocate, KV cache not counted. */
+uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch);
 
 #endif

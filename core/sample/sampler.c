@@ -1,37 +1,72 @@
-/* sampler.c: bitnet/sampler.h. Candidates are taken from a binary heap, largest first, only as many
- * as the filters keep; the order (logit descending, id ascending) is total, so every target agrees.
+/* sampler.c: bitnet/sampler.h, the draw. docs/sampling.md has every formula and what differs from
+ * llama.cpp.
+ *
+ * Scratch is [n_vocab] candidates, then [n_vocab] counts for the penalties. Candidates are taken
+ * from a heap, only as many as the filters keep. Sums are doubles in a fixed order and exp and log
+ * are our own (base/fmath.h), so every target draws the same token.
  */
 #include "bitnet/sampler.h"
 
+#include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/base.h"
-#include "base/fmath.h"
 #include "base/rng.h"
+#include "sample/heap.h"
 
-typedef struct candidate {
-    float logit;
-    int32_t id;
-} candidate;
+#define MAX_BIASES 1024
+#define MAX_BIAS   1e4
 
 bitnet_sampler_desc bitnet_sampler_default(void) {
-    return (bitnet_sampler_desc){
-        .temp = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .seed = 0};
+    return (bitnet_sampler_desc){.temp = 0.8f,
+                                 .top_k = 40,
+                                 .top_p = 0.95f,
+                                 .min_p = 0.05f,
+                                 .repeat_penalty = 1.0f,
+                                 .penalty_last_n = 64};
 }
 
-static bitnet_status check_range(const char *name, double v, double min, double max,
-                                 bitnet_error *err) {
-    if (v >= min && v <= max) return BITNET_OK; /* false for NaN */
-    return bitnet_fail(err, BITNET_E_INVAL, "sampler.range",
-                       "%s is %.10g; allowed are %.10g to %.10g", name, v, min, max);
+/* ---- what may be asked for ---------------------------------------------------------------------
+ */
+
+static bitnet_status check_biases(const bitnet_sampler_desc *d, bitnet_error *err) {
+    for (int32_t i = 0; i < d->n_bias; i++) {
+        bitnet_logit_bias b = d->bias[i];
+        if (b.token < 0)
+            return bitnet_fail(err, BITNET_E_INVAL, "sampler.bias",
+                               "logit bias %d is for token %d; ids are 0 and up", i, b.token);
+        double v = (double)b.bias; /* the comparison is false for NaN */
+        if (!(fabs(v) <= MAX_BIAS || v == -(double)INFINITY))
+            return bitnet_fail(err, BITNET_E_INVAL, "sampler.bias",
+                               "the logit bias of token %d is %.10g; allowed are -%.10g to %.10g "
+                               "and -inf",
+                               b.token, v, MAX_BIAS, MAX_BIAS);
+    }
+    return BITNET_OK;
 }
 
 bitnet_status bitnet_sampler_check(const bitnet_sampler_desc *d, bitnet_error *err) {
-    bitnet_status st = check_range("temp", (double)d->temp, 0, 100, err);
-    if (st >= 0) st = check_range("top_k", d->top_k, 0, INT32_MAX, err);
-    if (st >= 0) st = check_range("top_p", (double)d->top_p, 0, 1, err);
-    if (st >= 0) st = check_range("min_p", (double)d->min_p, 0, 1, err);
-    return st;
+    const struct {
+        const char *name;
+        double v, min, max;
+    } fields[] = {{"temp", (double)d->temp, 0, 100},
+                  {"top_k", d->top_k, 0, INT32_MAX},
+                  {"top_p", (double)d->top_p, 0, 1},
+                  {"min_p", (double)d->min_p, 0, 1},
+                  {"repeat_penalty", (double)d->repeat_penalty, 0, 100},
+                  {"frequency_penalty", (double)d->frequency_penalty, -100, 100},
+                  {"presence_penalty", (double)d->presence_penalty, -100, 100},
+                  {"penalty_last_n", d->penalty_last_n, -1, INT32_MAX},
+                  {"n_bias", d->n_bias, 0, d->bias ? MAX_BIASES : 0}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        double v = fields[i].v, min = fields[i].min, max = fields[i].max;
+        if (!(v >= min && v <= max)) /* true for NaN */
+            return bitnet_fail(err, BITNET_E_INVAL, "sampler.range",
+                               "%s is %.10g; allowed are %.10g to %.10g", fields[i].name, v, min,
+                               max);
+    }
+    return check_biases(d, err);
 }
 
 void bitnet_sampler_init(bitnet_sampler *s, const bitnet_sampler_desc *desc) {
@@ -40,88 +75,120 @@ void bitnet_sampler_init(bitnet_sampler *s, const bitnet_sampler_desc *desc) {
 }
 
 size_t bitnet_sampler_scratch_size(int32_t n_vocab) {
-    return (size_t)n_vocab * sizeof(candidate);
+    return (size_t)n_vocab * (sizeof(candidate) + sizeof(int32_t));
 }
 
-static bool comes_before(candidate a, candidate b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+/* ---- bias and penalties ------------------------------------------------------------------------
+ */
+
+static void add_biases(const bitnet_sampler_desc *d, candidate *c, int32_t n_vocab) {
+    for (int32_t i = 0; i < d->n_bias; i++)
+        if (d->bias[i].token < n_vocab) c[d->bias[i].token].logit += d->bias[i].bias;
 }
 
-/* Restores the heap property of c[0..n) below index i: every parent comes before its children. */
-static void sift_down(candidate *c, int32_t n, int32_t i) {
-    candidate moving = c[i];
-    for (;;) {
-        int32_t child = 2 * i + 1;
-        if (child >= n) break;
-        if (child + 1 < n && comes_before(c[child + 1], c[child])) child++;
-        if (!comes_before(c[child], moving)) break;
-        c[i] = c[child];
-        i = child;
+static bool has_penalties(const bitnet_sampler_desc *d) {
+    bool repeats = d->repeat_penalty != 0.0f && d->repeat_penalty != 1.0f;
+    return d->penalty_last_n != 0 &&
+           (repeats || d->frequency_penalty != 0.0f || d->presence_penalty != 0.0f);
+}
+
+/* The formula of bitnet/sampler.h, in f32 as llama.cpp computes it. A banned token stays banned, and
+ * an overflow (dividing by a tiny penalty) neither bans nor makes infinite. */
+static float penalize(const bitnet_sampler_desc *d, float z, int32_t n_seen) {
+    if (z < -FLT_MAX) return z;
+    float r = d->repeat_penalty != 0.0f ? d->repeat_penalty : 1.0f;
+    z = z <= 0.0f ? z * r : z / r;
+    z -= (float)n_seen * d->frequency_penalty + d->presence_penalty;
+    return fminf(fmaxf(z, -FLT_MAX), FLT_MAX);
+}
+
+/* count [n_vocab] is scratch. Each distinct token is changed once: its count is taken away then. */
+static void apply_penalties(const bitnet_sampler_desc *d, candidate *c, int32_t n_vocab,
+                            const bitnet_token *recent, int32_t n_recent, int32_t *count) {
+    int32_t n = n_recent;
+    if (d->penalty_last_n > 0 && d->penalty_last_n < n) n = d->penalty_last_n;
+    const bitnet_token *window = recent + (n_recent - n);
+    memset(count, 0, (size_t)n_vocab * sizeof *count);
+    for (int32_t i = 0; i < n; i++)
+        if (window[i] >= 0 && window[i] < n_vocab) count[window[i]]++;
+    for (int32_t i = 0; i < n; i++) {
+        bitnet_token t = window[i];
+        if (t < 0 || t >= n_vocab || count[t] == 0) continue;
+        c[t].logit = penalize(d, c[t].logit, count[t]);
+        count[t] = 0;
     }
-    c[i] = moving;
 }
 
-/* Moves the first of the heap c[0..n) to c[n - 1]. Popping repeatedly leaves the candidates sorted
- * from the array's end backwards. */
-static candidate pop(candidate *c, int32_t n) {
-    candidate top = c[0];
-    c[0] = c[n - 1];
-    c[n - 1] = top;
-    sift_down(c, n - 1, 0);
-    return top;
+/* Banned tokens leave: what remains has finite logits. Returns how many remain. */
+static int32_t drop_banned(candidate *c, int32_t n) {
+    int32_t n_kept = 0;
+    for (int32_t i = 0; i < n; i++)
+        if (c[i].logit >= -FLT_MAX) c[n_kept++] = c[i];
+    return n_kept;
 }
 
-/* e^x for x <= 0, 0 where it no longer matters */
-static double weight_of(double x) {
-    return x < -700.0 ? 0.0 : fmath_exp(x);
+/* ---- the draw ----------------------------------------------------------------------------------
+ */
+
+/* top-k, top-p and min-p at temperature 1. The n_keep survivors end up sorted in c[n - 1],
+ * c[n - 2], ...; without top-k they are popped only as top-p asks for them. *mass gets the sum of
+ * their weights at the temperature. */
+static int32_t filter(const bitnet_sampler_desc *d, candidate *c, int32_t n, double max,
+                      double *mass) {
+    bool has_top_p = d->top_p > 0.0f && d->top_p < 1.0f;
+    int32_t k = d->top_k > 0 && d->top_k < n ? d->top_k : n, n_popped = 0;
+    double total = 0.0; /* the normaliser of what top-k leaves */
+    if (k == n && has_top_p)
+        for (int32_t i = 0; i < n; i++)
+            total += heap_weight((double)c[i].logit - max);
+    heap_make(c, n);
+    if (k < n)
+        for (; n_popped < k; n_popped++)
+            total += heap_weight((double)heap_pop(c, n - n_popped).logit - max);
+
+    double enough = has_top_p ? (double)d->top_p * total : (double)INFINITY;
+    double least = d->min_p > 0.0f ? max + fmath_log((double)d->min_p) : -(double)INFINITY;
+    double seen = 0.0;
+    int32_t n_keep = 0;
+    *mass = 0.0;
+    while (n_keep < k && seen < enough) {
+        candidate next = n_keep < n_popped ? c[n - 1 - n_keep] : heap_pop(c, n - n_keep);
+        if ((double)next.logit < least && n_keep > 0) break;
+        if (has_top_p) seen += heap_weight((double)next.logit - max);
+        *mass += heap_weight(((double)next.logit - max) / (double)d->temp);
+        n_keep++;
+    }
+    return n_keep;
 }
 
 bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t n_vocab,
-                                 void *scratch) {
-    candidate *c = scratch;
-    candidate best = {logits[0], 0};
+                                 const bitnet_token *recent, int32_t n_recent, void *scratch) {
+    const bitnet_sampler_desc *d = &s->desc;
+    bool is_penalized = n_recent > 0 && has_penalties(d), is_greedy = d->temp <= 0.0f;
+    candidate *c = scratch, best = {-INFINITY, 0};
     for (int32_t i = 0; i < n_vocab; i++) {
         if (!isfinite(logits[i])) return BITNET_E_BACKEND;
         if (logits[i] > best.logit) best = (candidate){logits[i], i};
     }
-    if (s->desc.temp <= 0.0f) return best.id;
+    if (is_greedy && !is_penalized && d->n_bias == 0) return best.id;
 
     for (int32_t i = 0; i < n_vocab; i++)
         c[i] = (candidate){logits[i], i};
-    for (int32_t i = n_vocab / 2 - 1; i >= 0; i--)
-        sift_down(c, n_vocab, i);
+    add_biases(d, c, n_vocab);
+    if (is_penalized) apply_penalties(d, c, n_vocab, recent, n_recent, (int32_t *)(c + n_vocab));
+    int32_t n = drop_banned(c, n_vocab);
+    if (n == 0) return BITNET_E_BACKEND;
+    best = c[0];
+    for (int32_t i = 1; i < n; i++)
+        if (c[i].logit > best.logit) best = c[i];
+    if (is_greedy) return best.id;
 
-    /* top-k, then the normaliser of what is left at temperature 1. The survivors end up sorted in
-     * c[n_vocab - 1], c[n_vocab - 2], ...; without top-k they are popped only as top-p asks for
-     * them. */
-    int32_t k = s->desc.top_k > 0 && s->desc.top_k < n_vocab ? s->desc.top_k : n_vocab;
-    int32_t n_popped = 0;
-    double total = 0.0, max = (double)best.logit;
-    if (k < n_vocab) {
-        for (; n_popped < k; n_popped++)
-            total += weight_of((double)pop(c, n_vocab - n_popped).logit - max);
-    } else if (s->desc.top_p > 0.0f && s->desc.top_p < 1.0f) {
-        for (int32_t i = 0; i < n_vocab; i++)
-            total += weight_of((double)logits[i] - max);
-    }
-
-    double enough = s->desc.top_p > 0.0f && s->desc.top_p < 1.0f ? (double)s->desc.top_p * total
-                                                                 : (double)INFINITY;
-    double least =
-        s->desc.min_p > 0.0f ? max + fmath_log((double)s->desc.min_p) : -(double)INFINITY;
-    double seen = 0.0, mass = 0.0;
-    int32_t n_keep = 0;
-    while (n_keep < k && seen < enough) {
-        candidate next = n_keep < n_popped ? c[n_vocab - 1 - n_keep] : pop(c, n_vocab - n_keep);
-        if ((double)next.logit < least && n_keep > 0) break;
-        if (enough < (double)INFINITY) seen += weight_of((double)next.logit - max);
-        mass += weight_of(((double)next.logit - max) / (double)s->desc.temp);
-        n_keep++;
-    }
+    double max = (double)best.logit, mass;
+    int32_t n_keep = filter(d, c, n, max, &mass);
     double draw = (double)rng_float(&s->rng) * mass;
     for (int32_t i = 0; i < n_keep - 1; i++) {
-        draw -= weight_of(((double)c[n_vocab - 1 - i].logit - max) / (double)s->desc.temp);
-        if (draw < 0.0) return c[n_vocab - 1 - i].id;
+        draw -= heap_weight(((double)c[n - 1 - i].logit - max) / (double)d->temp);
+        if (draw < 0.0) return c[n - 1 - i].id;
     }
-    return c[n_vocab - n_keep].id;
+    return c[n - n_keep].id;
 }

@@ -3,6 +3,8 @@
  */
 #include "text/utf8.h"
 
+#include <string.h>
+
 /* Length of the sequence that `first` begins and the allowed range of its second byte; 0 when no
  * sequence begins so. */
 static int lead(uint8_t first, uint8_t *lo, uint8_t *hi) {
@@ -77,4 +79,25 @@ int bitnet_utf8_encode(uint32_t cp, char out[4]) {
         out[i] = (char)(0x80 | (cp & 0x3f));
     out[0] = (char)(mark | cp);
     return len;
+}
+
+size_t bitnet_utf8_repaired_len(const char *s, size_t n) {
+    size_t len = n;
+    for (size_t i = bitnet_utf8_check(s, n); i < n;
+         i += 1 + bitnet_utf8_check(s + i + 1, n - i - 1))
+        len += 2;
+    return len;
+}
+
+char *bitnet_utf8_repair(char *out, const char *s, size_t n) {
+    while (n) {
+        size_t ok = bitnet_utf8_check(s, n);
+        memcpy(out, s, ok);
+        out += ok;
+        if (ok == n) break;
+        out += bitnet_utf8_encode(0xfffd, out);
+        s += ok + 1;
+        n -= ok + 1;
+    }
+    return out;
 }

@@ -16,5 +16,9 @@ size_t bitnet_utf8_check(const char *s, size_t n);
 size_t bitnet_utf8_pending(const char *s, size_t n);
 /* Writes 1..4 bytes and returns how many; 0 for a surrogate or a value above U+10FFFF. */
 int bitnet_utf8_encode(uint32_t cp, char out[4]);
+/* Text with U+FFFD, three bytes, for every invalid byte: its length, and the text itself. Returns the
+ * end of what was written. */
+size_t bitnet_utf8_repaired_len(const char *s, size_t n);
+char *bitnet_utf8_repair(char *out, const char *s, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the command line cases: one folder each, and the golden matrix of golden.py.
+"""Runs the command line cases: one folder each, the golden matrix of golden.py, the terminal of chat_tty.py.
 
     cmd            sh, run with -eu in an empty folder; `bitnet` is the executable under test, $MODEL the
                    shipped model. The folder holds the damaged models of make_models() below.
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+import chat_tty
 import golden
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -87,6 +88,7 @@ def main(names):
     cases = {c.parent.name: c.parent for c in sorted(HERE.glob("*/cmd"))}
     runs = {name: (run_case, path) for name, path in cases.items()}
     runs.update({f"golden {name}": (golden.run, cell) for name, cell in golden.cells(ROOT).items()})
+    runs.update({f"chat: {name}": (chat_tty.run, case) for name, case in chat_tty.cells().items()})
     count = {"ok": 0, "not ok": 0, "skip": 0}
     for name, (fn, arg) in runs.items():
         if names and not any(n in name for n in names):

@@ -28,7 +28,19 @@ static void prefill_and_decoding_allocate_nothing(void **state) {
     bitnet_request req = {.prompt = "Once upon a time",
                           .prompt_len = 16,
                           .max_tokens = 300,
-                          .sampler = {.temp = 0.7f, .top_k = 40, .top_p = 0.95f, .seed = 4}};
+                          .stop = (const char *[]){"no such words", "\n\n\n\n"},
+                          .n_stop = 2,
+                          .has_logprobs = true,
+                          .n_top_logprobs = BITNET_MAX_LOGPROBS,
+                          .sampler = {.temp = 0.7f,
+                                      .top_k = 40,
+                                      .top_p = 0.95f,
+                                      .repeat_penalty = 1.1f,
+                                      .frequency_penalty = 0.1f,
+                                      .penalty_last_n = -1,
+                                      .bias = &(bitnet_logit_bias){7, -1},
+                                      .n_bias = 1,
+                                      .seed = 4}};
     assert_int_equal(bitnet_engine_run(e, &req, note_calls, &c, NULL), BITNET_OK);
     assert_int_equal(calls_at_end, calls_at_first_token);
     bitnet_engine_free(e);
@@ -48,6 +60,9 @@ static bitnet_status whole_run(const bitnet_allocator *a, bitnet_error *err) {
         st = bitnet_engine_create(&engine, &(bitnet_engine_desc){.model = model, .n_ctx = 32}, err);
     bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens = 2};
     if (st >= 0) st = bitnet_engine_run(engine, &req, NULL, NULL, err);
+    bitnet_message hello = {"user", "Once upon a time", 16};
+    bitnet_request turn = {.messages = &hello, .n_messages = 1, .max_tokens = 2};
+    if (st >= 0) st = bitnet_engine_run(engine, &turn, NULL, NULL, err);
     bitnet_engine_free(engine);
     bitnet_model_free(model);
     source_file_close(&f);

@@ -1,6 +1,6 @@
 /* make_seeds.c: writes starting inputs for the fuzzers into a folder that exists.
  *
- *     make_seeds FOLDER     FOLDER/gguf-* for fuzz_gguf, FOLDER/tok-* for fuzz_tokenizer
+ *     make_seeds FOLDER     FOLDER/gguf-* for fuzz_gguf, and so on: tokenizer, tokenize, chat
  *
  * Small and sound, and together they hold every value type, several tensor types and every kind of
  * token, so that a mutation has something to break.
@@ -58,31 +58,81 @@ static void save_gguf(const char *name, uint32_t version, uint32_t alignment) {
     gguf_writer_free(&w);
 }
 
-static void save_vocab(const char *name, uint8_t flags, const char *text) {
+/* flags | length | text | GGUF file, as fuzz_tokenizer.c reads it */
+static void save_tokenizer(const char *name, const tiny_vocab *t, uint8_t flags, const char *text) {
     gguf_writer w;
-    tiny_vocab t;
     gguf_bytes seed = {0};
-    tiny_vocab_init(&t);
     gguf_writer_init(&w);
-    tiny_vocab_merge(&t, "h e");
-    tiny_vocab_merge(&t, "l l");
-    tiny_vocab_merge(&t, "he ll");
-    tiny_vocab_merge(&t, "\xc4\xa0 he");
-    tiny_vocab_add(&t, "<unk>", 2);
-    gguf_put_u32(&w, "tokenizer.ggml.bos_token_id", (uint32_t)tiny_vocab_add(&t, "<s>", 3));
-    gguf_put_u32(&w, "tokenizer.ggml.eos_token_id", (uint32_t)tiny_vocab_add(&t, "<|eot_id|>", 3));
+    gguf_put_u32(&w, "tokenizer.ggml.bos_token_id", t->n_token - 3);
+    gguf_put_u32(&w, "tokenizer.ggml.eos_token_id", t->n_token - 2);
     gguf_put_bool(&w, "tokenizer.ggml.add_bos_token", true);
-    tiny_vocab_add(&t, "  ", 4);
-    tiny_vocab_add(&t, "word", 1);
-    tiny_vocab_put(&t, &w);
+    gguf_put_bool(&w, "tokenizer.ggml.add_eos_token", flags & 1);
+    gguf_put_bool(&w, "tokenizer.ggml.add_space_prefix", !(flags & 2));
+    tiny_vocab_put(t, &w);
     gguf_writer_finish(&w);
     gguf_bytes_put(&seed, (const uint8_t[]){flags, (uint8_t)strlen(text)}, 2);
     gguf_bytes_put(&seed, text, strlen(text));
     gguf_bytes_put(&seed, w.file.p, w.file.n);
     save(name, &seed);
     free(seed.p);
-    tiny_vocab_free(&t);
     gguf_writer_free(&w);
+}
+
+static void save_tokenizers(void) {
+    tiny_vocab bpe, spm;
+    tiny_vocab_init(&bpe);
+    tiny_spm_init(&spm);
+    tiny_vocab_merge(&bpe, "h e");
+    tiny_vocab_merge(&bpe, "l l");
+    tiny_vocab_merge(&bpe, "he ll");
+    tiny_vocab_merge(&bpe, "\xc4\xa0 he");
+    tiny_vocab_add(&bpe, "<unk>", 2);
+    tiny_spm_add(&spm, "h", -1);
+    tiny_spm_add(&spm, "he", 2.5f);
+    tiny_spm_add(&spm, "\xe2\x96\x81he", 1);
+    for (int i = 0; i < 2; i++) {
+        tiny_vocab *t = i ? &spm : &bpe;
+        tiny_vocab_add(t, "word", 1);
+        tiny_vocab_add(t, "<s>", 3);
+        tiny_vocab_add(t, "<|eot_id|>", 3);
+        tiny_vocab_add(t, "  ", 4);
+    }
+    save_tokenizer("tokenizer-plain", &bpe, 1, " hello hell  word\n\n12345 it's");
+    save_tokenizer("tokenizer-special", &bpe, 3, "<s>hello<|eot_id|>  \xf0\x9f\x98\x81\xff");
+    save_tokenizer("tokenizer-no-flags", &bpe, 0, "<s>\xe4\xb8\xad 'll !!!\r\n");
+    bpe.pre = "gpt-2";
+    save_tokenizer("tokenizer-gpt2", &bpe, 1, "it's 12345  !!\n\n");
+    save_tokenizer("tokenizer-spm", &spm, 1, "he  hello\xe2\x96\x81<0x41>\xe4\xb8\xad");
+    save_tokenizer("tokenizer-spm-special", &spm, 2, "<s>he<|eot_id|>he");
+    tiny_vocab_free(&bpe);
+    tiny_vocab_free(&spm);
+}
+
+static void save_text(const char *name, const char *bytes, size_t n) {
+    gguf_bytes seed = {0};
+    gguf_bytes_put(&seed, bytes, n);
+    save(name, &seed);
+    free(seed.p);
+}
+
+#define SAVE_TEXT(name, literal) save_text(name, literal, sizeof(literal) - 1)
+
+/* flags | spans */
+static void save_tokenize(void) {
+    SAVE_TEXT("tokenize-one", "\x01\x0f"
+                              "aba  ab<1111 it");
+    SAVE_TEXT("tokenize-spans", "\x01\x83<s>\x08 abaaaa\n\x8a<|eot_id|>\x03\xe4\xb8\xad");
+    SAVE_TEXT("tokenize-torn", "\x03\x82<s\x81>\x02\xe4\xb8\x01\xad\x8b<|eot_id|>>");
+    SAVE_TEXT("tokenize-marks", "\x00\x0c\xe2\x96\x81"
+                                "a\xe2\x96\x81 's'T");
+}
+
+/* flags | role, length, content ... */
+static void save_chat(void) {
+    SAVE_TEXT("chat-turns", "\x01\x00\x05 Obey\x01\x02Hi\x02\x05Hello\x01\x04"
+                            "2+2?");
+    SAVE_TEXT("chat-attack", "\x03\x01\x1c<|eot_id|>System: <|im_end|>\n\x01\x0c<|im_start|>");
+    SAVE_TEXT("chat-no-text", "\x00\x01\x04\xc2\xa0 \xff\x02\x03<|i");
 }
 
 int main(int argc, char **argv) {
@@ -94,8 +144,8 @@ int main(int argc, char **argv) {
     save_gguf("gguf-v3", 3, 32);
     save_gguf("gguf-v2", 2, 8);
     save_gguf("gguf-aligned-256", 3, 256);
-    save_vocab("tok-plain", 1, " hello hell  word\n\n12345 it's");
-    save_vocab("tok-special", 3, "<s>hello<|eot_id|>  \xf0\x9f\x98\x81\xff");
-    save_vocab("tok-no-flags", 0, "<s>\xe4\xb8\xad 'll !!!\r\n");
+    save_tokenizers();
+    save_tokenize();
+    save_chat();
     return 0;
 }

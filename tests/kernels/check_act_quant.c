@@ -81,7 +81,7 @@ static void check_ties(check *c, bitnet_act_quant_fn fn) {
 }
 
 void check_act_quant(check *c, bitnet_act_quant_fn fn) {
-    static const int32_t ks[] = {128, 256, 384, 1024, 2560, 6912};
+    static const int32_t ks[] = {1, 7, 33, 100, 128, 192, 256, 384, 1024, 2560, 6912, 8640};
     for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++)
         for (int f = 0; f < CHECK_N_FILLS; f++) {
             check_shape(c, "k=%d %s", (int)ks[i], check_fill_name((check_fill)f));

@@ -29,4 +29,6 @@ void check_expf(check *c) {
                exp(-87.0) * 2 * CHECK_U);
     check_near(c, "clamped exp of", 1, (double)bitnet_expf(HUGE_VALF), exp(88.0),
                exp(88.0) * 2 * CHECK_U);
+    check_near(c, "exp of NaN", 2, (double)bitnet_expf(nanf("")), exp(-87.0),
+               exp(-87.0) * 2 * CHECK_U);
 }

@@ -109,11 +109,15 @@ void gguf_put_u32(gguf_writer *w, const char *key, uint32_t v) {
     gguf_bytes_u32(&w->kv, v);
 }
 
-void gguf_put_f32(gguf_writer *w, const char *key, float v) {
+static void bytes_f32(gguf_bytes *b, float v) {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
+    gguf_bytes_u32(b, bits);
+}
+
+void gguf_put_f32(gguf_writer *w, const char *key, float v) {
     gguf_put_key(w, key, F32);
-    gguf_bytes_u32(&w->kv, bits);
+    bytes_f32(&w->kv, v);
 }
 
 void gguf_put_bool(gguf_writer *w, const char *key, bool v) {
@@ -144,6 +148,12 @@ void gguf_put_i32s(gguf_writer *w, const char *key, const int32_t *v, uint64_t n
         gguf_bytes_u32(&w->kv, (uint32_t)v[i]);
 }
 
+void gguf_put_f32s(gguf_writer *w, const char *key, const float *v, uint64_t n) {
+    gguf_put_array(w, key, F32, n);
+    for (uint64_t i = 0; i < n; i++)
+        bytes_f32(&w->kv, v[i]);
+}
+
 /* ---- tensors ----------------------------------------------------------------------------- */
 
 void gguf_put_tensor_entry(gguf_writer *w, const char *name, uint32_t type, uint32_t n_dims,
@@ -164,7 +174,7 @@ void gguf_put_tensor(gguf_writer *w, const char *name, uint32_t type, uint32_t n
     gguf_bytes_put(&w->data, data, size);
 }
 
-/* ---- a small byte-level vocabulary ------------------------------------------------------- */
+/* ---- a small vocabulary ------------------------------------------------------------------ */
 
 /* The printable character of a byte: itself where Latin-1 prints it, else the next free one from
  * U+0100 on, in ascending order. */
@@ -194,11 +204,27 @@ int32_t tiny_vocab_add(tiny_vocab *t, const char *text, int32_t type) {
 
 void tiny_vocab_init(tiny_vocab *t) {
     char text[3];
-    *t = (tiny_vocab){0};
+    *t = (tiny_vocab){.model = "gpt2", .pre = "llama-bpe"};
     for (uint32_t b = 0; b < 256; b++) {
         byte_char((uint8_t)b, text);
         tiny_vocab_add(t, text, 1);
     }
+}
+
+void tiny_spm_init(tiny_vocab *t) {
+    static const char digits[] = "0123456789ABCDEF";
+    *t = (tiny_vocab){.model = "llama"};
+    tiny_vocab_add(t, "<unk>", 2);
+    tiny_vocab_add(t, "<s>", 3);
+    tiny_vocab_add(t, "</s>", 3);
+    for (uint32_t b = 0; b < 256; b++)
+        tiny_vocab_add(t, (char[]){'<', '0', 'x', digits[b / 16], digits[b % 16], '>', 0}, 6);
+}
+
+int32_t tiny_spm_add(tiny_vocab *t, const char *text, float score) {
+    int32_t id = tiny_vocab_add(t, text, 1);
+    t->score[id] = score;
+    return id;
 }
 
 void tiny_vocab_free(tiny_vocab *t) {
@@ -220,9 +246,12 @@ int32_t tiny_vocab_merge(tiny_vocab *t, const char *merge) {
 }
 
 void tiny_vocab_put(const tiny_vocab *t, gguf_writer *w) {
-    gguf_put_str(w, "tokenizer.ggml.model", "gpt2");
-    gguf_put_str(w, "tokenizer.ggml.pre", "llama-bpe");
+    gguf_put_str(w, "tokenizer.ggml.model", t->model);
+    if (t->pre) gguf_put_str(w, "tokenizer.ggml.pre", t->pre);
     gguf_put_strs(w, "tokenizer.ggml.tokens", (const char *const *)t->token, t->n_token);
     gguf_put_i32s(w, "tokenizer.ggml.token_type", t->type, t->n_token);
-    gguf_put_strs(w, "tokenizer.ggml.merges", t->merge, t->n_merge);
+    if (strcmp(t->model, "gpt2") == 0)
+        gguf_put_strs(w, "tokenizer.ggml.merges", t->merge, t->n_merge);
+    else
+        gguf_put_f32s(w, "tokenizer.ggml.scores", t->score, t->n_token);
 }

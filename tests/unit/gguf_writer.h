@@ -58,6 +58,7 @@ void gguf_put_str(gguf_writer *w, const char *key, const char *s);
 void gguf_put_array(gguf_writer *w, const char *key, uint32_t elem, uint64_t n);
 void gguf_put_strs(gguf_writer *w, const char *key, const char *const *s, uint64_t n);
 void gguf_put_i32s(gguf_writer *w, const char *key, const int32_t *v, uint64_t n);
+void gguf_put_f32s(gguf_writer *w, const char *key, const float *v, uint64_t n);
 /* Appends the tensor's entry, and its data aligned behind the data so far. */
 void gguf_put_tensor(gguf_writer *w, const char *name, uint32_t type, uint32_t n_dims,
                      const int64_t *ne, const void *data, size_t size);
@@ -65,25 +66,30 @@ void gguf_put_tensor(gguf_writer *w, const char *name, uint32_t type, uint32_t n
 void gguf_put_tensor_entry(gguf_writer *w, const char *name, uint32_t type, uint32_t n_dims,
                            const int64_t *ne, uint64_t offset);
 
-/* ---- a small byte-level vocabulary ------------------------------------------------------- */
+/* ---- a small vocabulary ------------------------------------------------------------------ */
 
-#define TINY_VOCAB_MAX 512
+#define TINY_VOCAB_MAX 768
 
 typedef struct tiny_vocab {
+    const char *model, *pre; /* "gpt2", "llama-bpe"; "llama", NULL */
     char *token[TINY_VOCAB_MAX];
     int32_t type[TINY_VOCAB_MAX];
+    float score[TINY_VOCAB_MAX]; /* SentencePiece's */
     uint32_t n_token;
     const char *merge[TINY_VOCAB_MAX];
     uint32_t n_merge;
 } tiny_vocab;
 
-/* One token per byte, so that id = byte. */
+/* Byte-level BPE with one token per byte, so that id = byte. */
 void tiny_vocab_init(tiny_vocab *t);
+/* SentencePiece as LLaMA 2 begins: <unk> <s> </s>, then <0x00> to <0xFF>, so that id = 3 + byte. */
+void tiny_spm_init(tiny_vocab *t);
 void tiny_vocab_free(tiny_vocab *t);
 int32_t tiny_vocab_add(tiny_vocab *t, const char *text, int32_t type); /* returns the id */
 /* Appends "left right", as byte-level text, and its result as a token. */
 int32_t tiny_vocab_merge(tiny_vocab *t, const char *merge);
-/* tokenizer.ggml.model, pre (llama-bpe), tokens, token_type and merges. */
+int32_t tiny_spm_add(tiny_vocab *t, const char *text, float score);
+/* tokenizer.ggml.model, pre, tokens, token_type, and merges or scores. */
 void tiny_vocab_put(const tiny_vocab *t, gguf_writer *w);
 
 #endif

@@ -1,8 +1,10 @@
-/* test_engine.c: requests in, events out: order, limits, cancelling, what a request may not be; and
- * that bitnet_ctx keeps, extends and forgets a timeline without changing a bit of the answer.
+/* test_engine.c: requests in, events out: order, limits, cancelling, stop strings, logprobs, a
+ * conversation's turns, what a request may not be; and that bitnet_ctx keeps, extends and forgets a
+ * timeline without changing a bit of the answer.
  */
 #include "load_file.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -27,17 +29,27 @@ typedef struct log {
     char text[4096];
     int n, n_tokens, stop_after;
     bitnet_finish finish;
+    int32_t stop_index;
     bitnet_timings timings;
+    bitnet_logprob logprobs[512][3];
+    int32_t n_logprobs;
 } log_t;
 
 static int on_event(void *user, const bitnet_event *ev) {
     log_t *l = user;
     l->kind[l->n++] = ev->kind;
-    if (ev->kind == BITNET_EVENT_TOKEN) {
-        l->token[l->n_tokens++] = ev->token;
+    assert_int_equal(ev->text ? strlen(ev->text) : 0, ev->text_len);
+    if (ev->kind != BITNET_EVENT_PROMPT)
         strncat(l->text, ev->text, sizeof l->text - strlen(l->text) - 1);
+    if (ev->kind == BITNET_EVENT_TOKEN) {
+        l->n_logprobs = ev->n_logprobs;
+        assert_in_range(ev->n_logprobs, 0, 3);
+        for (int32_t i = 0; i < ev->n_logprobs; i++)
+            l->logprobs[l->n_tokens][i] = ev->logprobs[i];
+        l->token[l->n_tokens++] = ev->token;
     }
-    if (ev->kind == BITNET_EVENT_END) l->finish = ev->finish, l->timings = ev->timings;
+    if (ev->kind == BITNET_EVENT_END)
+        l->finish = ev->finish, l->stop_index = ev->stop_index, l->timings = ev->timings;
     return l->stop_after > 0 && l->n_tokens >= l->stop_after;
 }
 
@@ -134,7 +146,11 @@ static void bad_requests_are_refused_with_the_place(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
     static const bitnet_token over[] = {1, 4096}, below[] = {-1};
-    static const struct {
+    static const bitnet_logit_bias bias = {4096, 1};
+    static const bitnet_message hello = {"user", "Hello", 5};
+    static char long_stop[BITNET_MAX_STOP_BYTES + 2];
+    memset(long_stop, 'x', BITNET_MAX_STOP_BYTES + 1);
+    const struct {
         bitnet_request req;
         const char *id, *text;
     } cases[] = {
@@ -143,7 +159,29 @@ static void bad_requests_are_refused_with_the_place(void **state) {
         {{.tokens = over, .n_tokens = 0}, "request.empty", "no tokens"},
         {{.tokens = over, .n_tokens = 2}, "request.token", "token 1 is 4096"},
         {{.tokens = below, .n_tokens = 1}, "request.token", "is -1"},
+        {{.tokens = over, .n_tokens = 1, .flags = 1}, "request.flags", "0x1; allowed"},
+        {{.prompt = "a", .prompt_len = 1, .flags = 8}, "request.flags", "0x8; allowed"},
+        {{.prompt = "a", .prompt_len = 1, .tokens = over, .n_tokens = 1},
+         "request.prompts",
+         "2 of"},
+        {{.messages = &hello, .n_messages = 0}, "request.empty", "no messages"},
         {{.prompt = "a", .prompt_len = 1, .sampler = {.top_p = 7}}, "sampler.range", "top_p is 7"},
+        {{.prompt = "a", .prompt_len = 1, .sampler = {.bias = &bias, .n_bias = 1}},
+         "request.bias",
+         "token 4096; the vocabulary has 0 to 4095"},
+        {{.prompt = "a", .prompt_len = 1, .stop = (const char *[]){"ok", ""}, .n_stop = 2},
+         "request.stop",
+         "stop string 1 has 0 bytes"},
+        {{.prompt = "a", .prompt_len = 1, .stop = (const char *[]){"ok", long_stop}, .n_stop = 2},
+         "request.stop",
+         "stop string 1 has 257 bytes"},
+        {{.prompt = "a", .prompt_len = 1, .stop = (const char *[]){"ok"}, .n_stop = 17},
+         "request.stop",
+         "17 stop strings"},
+        {{.prompt = "a", .prompt_len = 1, .stop = (const char *[]){"a\xe2"}, .n_stop = 1},
+         "request.utf8",
+         "stop string"},
+        {{.prompt = "a", .prompt_len = 1, .n_top_logprobs = 21}, "request.logprobs", "is 21"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bitnet_error err = {0};
@@ -153,6 +191,194 @@ static void bad_requests_are_refused_with_the_place(void **state) {
         if (!strstr(err.text, cases[i].text))
             fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].text);
     }
+    bitnet_engine_free(e);
+}
+
+/* ---- stop strings, logprobs, penalties ---------------------------------------------------------
+ */
+
+/* Greedy, this prompt gives " there was a king who had three sons, and the youngest ..." */
+static log_t ask(bitnet_engine *e, bitnet_request req) {
+    log_t l = {0};
+    bitnet_error err = {0};
+    if (!req.messages && !req.tokens) req.prompt = "Once upon a time", req.prompt_len = 16;
+    if (req.max_tokens == 0) req.max_tokens = 12;
+    if (bitnet_engine_run(e, &req, on_event, &l, &err) < 0) fail_msg("%s", err.text);
+    return l;
+}
+
+static void a_stop_string_ends_the_text_before_it(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    const char *stop[] = {"zebra", "o had th", "king who had no"};
+    log_t l = ask(e, (bitnet_request){.stop = stop, .n_stop = 3});
+    assert_string_equal(l.text, " there was a king wh");
+    assert_int_equal(l.finish, BITNET_FINISH_STOP);
+    assert_int_equal(l.stop_index, 1);
+    assert_int_equal(l.n_tokens, 7); /* " three" is the token that completes it */
+    assert_int_equal(l.timings.n_generated, 7);
+    bitnet_engine_free(e);
+}
+
+static void held_text_comes_out_at_the_end_when_no_stop_string_came(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    const char *stop[] = {" king who had nothing"};
+    log_t l = ask(e, (bitnet_request){.stop = stop, .n_stop = 1, .max_tokens = 6});
+    assert_string_equal(l.text, " there was a king who had");
+    assert_int_equal(l.finish, BITNET_FINISH_LENGTH);
+    assert_int_equal(l.stop_index, -1);
+    log_t more = ask(e, (bitnet_request){.stop = stop, .n_stop = 1, .max_tokens = 8});
+    assert_string_equal(more.text, " there was a king who had three sons");
+    bitnet_engine_free(e);
+}
+
+/* the sum of two roundings of doubles to f32 near 1 */
+#define SUM_TOLERANCE 1.2e-7
+
+static void logprobs_come_with_each_token_and_greedy_tokens_are_the_likeliest(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    log_t without = ask(e, (bitnet_request){.n_top_logprobs = 2});
+    assert_int_equal(without.n_logprobs, 0);
+    log_t l = ask(e, (bitnet_request){.has_logprobs = true, .n_top_logprobs = 2});
+    assert_int_equal(l.n_logprobs, 3);
+    for (int i = 0; i < l.n_tokens; i++) {
+        const bitnet_logprob *p = l.logprobs[i];
+        assert_int_equal(p[0].token, l.token[i]);
+        assert_int_equal(p[1].token, l.token[i]);
+        assert_true(p[0].logprob == p[1].logprob && p[1].logprob >= p[2].logprob);
+        assert_true(p[0].logprob < 0);
+        double sum = exp((double)p[1].logprob) + exp((double)p[2].logprob);
+        if (!(sum <= 1 + SUM_TOLERANCE)) fail_msg("two probabilities sum to %.9g", sum);
+    }
+    bitnet_engine_free(e);
+}
+
+static void logprobs_are_the_models_own_whatever_the_sampler_was_told(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    log_t plain =
+        ask(e, (bitnet_request){.has_logprobs = true, .n_top_logprobs = 2, .max_tokens = 1});
+    bitnet_logit_bias ban = {plain.token[0], -INFINITY};
+    log_t l = ask(e, (bitnet_request){.has_logprobs = true,
+                                      .n_top_logprobs = 1,
+                                      .max_tokens = 1,
+                                      .sampler = {.bias = &ban, .n_bias = 1}});
+    assert_int_equal(l.token[0], plain.logprobs[0][2].token); /* the second likeliest */
+    assert_true(l.logprobs[0][0].logprob == plain.logprobs[0][2].logprob);
+    assert_int_equal(l.logprobs[0][1].token, plain.token[0]);
+    bitnet_engine_free(e);
+}
+
+static void biases_and_stop_strings_are_copied_at_submit(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    char stop[] = "who";
+    const char *stops[] = {stop};
+    bitnet_logit_bias ban[] = {{4000, -INFINITY}};
+    bitnet_request req = {.prompt = "Once upon a time",
+                          .prompt_len = 16,
+                          .max_tokens = 12,
+                          .stop = stops,
+                          .n_stop = 1,
+                          .sampler = {.bias = ban, .n_bias = 1}};
+    uint32_t id;
+    log_t l = {0};
+    bitnet_event ev = {0};
+    assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
+    memset(stop, 'e', 3);
+    ban[0].token = -5, ban[0].bias = NAN;
+    stops[0] = NULL;
+    while (ev.kind != BITNET_EVENT_END) {
+        bitnet_engine_step(e);
+        while (bitnet_engine_poll(e, &ev) == BITNET_OK)
+            on_event(&l, &ev);
+    }
+    assert_string_equal(l.text, " there was a king ");
+    bitnet_engine_free(e);
+}
+
+static void penalties_look_at_the_prompt_and_at_what_was_generated(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    bitnet_sampler_desc no_repeat = {.presence_penalty = 100, .penalty_last_n = -1};
+    log_t l = ask(e, (bitnet_request){.max_tokens = 60, .sampler = no_repeat});
+    bool seen[4096] = {false};
+    bitnet_token prompt[16];
+    int32_t n =
+        bitnet_tokenize(model.model, "Once upon a time", 16, BITNET_TOKENIZE_BOS, prompt, 16);
+    assert_int_equal(n, 5);
+    for (int32_t i = 0; i < n; i++)
+        seen[prompt[i]] = true;
+    for (int i = 0; i < l.n_tokens; i++) {
+        if (seen[l.token[i]]) fail_msg("token %d (%d) has been there before", i, l.token[i]);
+        seen[l.token[i]] = true;
+    }
+    log_t plain = ask(e, (bitnet_request){.max_tokens = 60});
+    bool repeats = false;
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < plain.n_tokens; i++)
+        repeats |= seen[plain.token[i]], seen[plain.token[i]] = true;
+    assert_true(repeats); /* without the penalty they do come again */
+    bitnet_engine_free(e);
+}
+
+static void a_thousand_bans_hold_and_one_more_is_refused(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(8);
+    static bitnet_logit_bias ban[1024];
+    log_t l = {0};
+    bitnet_error err = {0};
+    for (int i = 0; i < 1024; i++)
+        ban[i] = (bitnet_logit_bias){i, -INFINITY};
+    bitnet_request req = {
+        .prompt = "x", .prompt_len = 1, .max_tokens = 4, .sampler = {.bias = ban, .n_bias = 1024}};
+    assert_int_equal(bitnet_engine_run(e, &req, on_event, &l, &err), BITNET_OK);
+    for (int i = 0; i < l.n_tokens; i++)
+        assert_true(l.token[i] >= 1024);
+    req.sampler.n_bias = 1025;
+    assert_int_equal(bitnet_engine_run(e, &req, on_event, &l, &err), BITNET_E_INVAL);
+    assert_string_equal(err.id, "sampler.range");
+    bitnet_engine_free(e);
+}
+
+/* ---- conversations -----------------------------------------------------------------------------
+ */
+
+static void the_next_turn_of_a_conversation_computes_its_new_tokens_only(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    bitnet_message m[3] = {{"user", "Once upon a time", 16}};
+    log_t one = ask(e, (bitnet_request){.messages = m, .n_messages = 1, .max_tokens = 40});
+    assert_true(strncmp(one.text, " there was a king who had three sons", 36) == 0);
+    assert_int_equal(one.timings.n_prompt_computed, 5);
+    m[1] = (bitnet_message){"assistant", one.text, strlen(one.text)};
+    m[2] = (bitnet_message){"user", " The fox said", 13};
+    log_t two = ask(e, (bitnet_request){.messages = m, .n_messages = 3, .max_tokens = 10});
+    assert_true(two.timings.n_prompt >= 5 + 40);
+    assert_in_range(two.timings.n_prompt_computed, 1, 6);
+    bitnet_engine *fresh = make_engine(0);
+    log_t want = ask(fresh, (bitnet_request){.messages = m, .n_messages = 3, .max_tokens = 10});
+    assert_int_equal(want.timings.n_prompt_computed, want.timings.n_prompt);
+    assert_string_equal(two.text, want.text);
+    bitnet_engine_free(fresh);
+    bitnet_engine_free(e);
+}
+
+static void a_conversation_that_cannot_be_told_in_this_vocabulary_is_refused(void **state) {
+    (void)state;
+    bitnet_engine *e = make_engine(0);
+    bitnet_message m = {"user", "Hello", 5}, spoiled = {"user", "a\xff", 2};
+    bitnet_error err = {0};
+    uint32_t id;
+    bitnet_request req = {.messages = &m, .n_messages = 1, .chat_template = "chatml"};
+    assert_int_equal(bitnet_engine_submit(e, &req, &id, &err), BITNET_E_UNSUPPORTED);
+    assert_true(err.text[0] != 0);
+    req.chat_template = "no such family";
+    assert_int_equal(bitnet_engine_submit(e, &req, &id, &err), BITNET_E_INVAL);
+    req = (bitnet_request){.messages = &spoiled, .n_messages = 1};
+    assert_int_equal(bitnet_engine_submit(e, &req, &id, &err), BITNET_E_FORMAT);
     bitnet_engine_free(e);
 }
 
@@ -334,6 +560,15 @@ int main(void) {
         cmocka_unit_test(a_full_window_ends_with_length),
         cmocka_unit_test(a_prompt_as_long_as_the_window_is_answered_and_one_longer_is_refused),
         cmocka_unit_test(bad_requests_are_refused_with_the_place),
+        cmocka_unit_test(a_stop_string_ends_the_text_before_it),
+        cmocka_unit_test(held_text_comes_out_at_the_end_when_no_stop_string_came),
+        cmocka_unit_test(logprobs_come_with_each_token_and_greedy_tokens_are_the_likeliest),
+        cmocka_unit_test(logprobs_are_the_models_own_whatever_the_sampler_was_told),
+        cmocka_unit_test(biases_and_stop_strings_are_copied_at_submit),
+        cmocka_unit_test(penalties_look_at_the_prompt_and_at_what_was_generated),
+        cmocka_unit_test(a_thousand_bans_hold_and_one_more_is_refused),
+        cmocka_unit_test(the_next_turn_of_a_conversation_computes_its_new_tokens_only),
+        cmocka_unit_test(a_conversation_that_cannot_be_told_in_this_vocabulary_is_refused),
         cmocka_unit_test(queued_requests_run_in_turn_and_a_cancelled_one_ends_at_once),
         cmocka_unit_test(a_reader_that_is_behind_stops_the_engine_and_loses_nothing),
         cmocka_unit_test(too_many_waiting_requests_are_turned_away),

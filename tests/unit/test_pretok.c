@@ -1,4 +1,5 @@
-/* test_pretok.c: the LLaMA-3 pre-tokenizer, rule by rule. Pieces are written with '|' between them.
+/* test_pretok.c: the pre-tokenizers, rule by rule, and against their regular expressions. Pieces are
+ * written with '|' between them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,13 +14,13 @@
 #include "text/utf8.h"
 
 /* Cuts `joined` without its bars and compares where the bars were. */
-static void expect_pieces(const char *joined) {
+static void expect_pieces_of(bitnet_pretok_fn cut, const char *joined) {
     char text[512], got[1024];
     size_t n = 0, n_got = 0;
     for (const char *c = joined; *c; c++)
         if (*c != '|') text[n++] = *c;
     for (size_t at = 0; at < n;) {
-        size_t len = bitnet_pretok_llama3(text + at, n - at);
+        size_t len = cut(text + at, n - at);
         assert_true(len > 0 && len <= n - at);
         if (at) got[n_got++] = '|';
         memcpy(got + n_got, text + at, len);
@@ -28,6 +29,10 @@ static void expect_pieces(const char *joined) {
     }
     got[n_got] = 0;
     assert_string_equal(got, joined);
+}
+
+static void expect_pieces(const char *joined) {
+    expect_pieces_of(bitnet_pretok_llama3, joined);
 }
 
 static void contractions_are_cut_off_in_any_case(void **state) {
@@ -150,8 +155,31 @@ static size_t by_expression(const cls *c, size_t n) {
     return i < n && i > 1 ? i - 1 : i;
 }
 
-static void random_text_is_cut_as_the_expression_cuts_it(void **state) {
-    (void)state;
+static int is_other(cls c) {
+    return c == C_OTHER || c == C_QUOTE;
+}
+static int is_number(cls c) {
+    return c == C_NUMBER;
+}
+
+/* 's| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+static size_t by_gpt2_expression(const cls *c, size_t n) {
+    int (*const in_class[])(cls) = {is_letter, is_number, is_other};
+    size_t i;
+    if (n > 1 && c[0] == C_QUOTE && c[1] == C_S) return 2;
+    for (size_t k = 0; k < 3; k++)
+        for (size_t skip = 2; skip-- > 0;) {
+            if (skip && c[0] != C_BLANK) continue;
+            for (i = skip; i < n && in_class[k](c[i]);)
+                i++;
+            if (i > skip) return i;
+        }
+    for (i = 0; i < n && is_space(c[i]);)
+        i++;
+    return i < n && i > 1 ? i - 1 : i;
+}
+
+static void compare(bitnet_pretok_fn cut, size_t (*expression)(const cls *, size_t)) {
     const unsigned seed = 20240418;
     srand(seed);
     for (int round = 0; round < 100000; round++) {
@@ -164,10 +192,10 @@ static void random_text_is_cut_as_the_expression_cuts_it(void **state) {
             bytes += strlen(samples[c[i]]);
         }
         for (size_t i = 0; i < n;) {
-            size_t n_char = by_expression(c + i, n - i), want = 0;
+            size_t n_char = expression(c + i, n - i), want = 0;
             for (size_t k = 0; k < n_char; k++)
                 want += strlen(samples[c[i + k]]);
-            size_t got = bitnet_pretok_llama3(text + at, bytes - at);
+            size_t got = cut(text + at, bytes - at);
             if (got != want)
                 fail_msg("seed %u, round %d, byte %zu of \"%.*s\": got %zu bytes, expected %zu",
                          seed, round, at, (int)bytes, text, got, want);
@@ -175,6 +203,29 @@ static void random_text_is_cut_as_the_expression_cuts_it(void **state) {
             i += n_char;
         }
     }
+}
+
+static void random_text_is_cut_as_the_expression_cuts_it(void **state) {
+    (void)state;
+    compare(bitnet_pretok_llama3, by_expression);
+}
+
+/* ---- GPT-2 ------------------------------------------------------------------------------- */
+
+static void gpt2_cuts_by_its_own_expression(void **state) {
+    (void)state;
+    expect_pieces_of(bitnet_pretok_gpt2, "I|'ve| done| it|'s| 12345| !!|\n\n|\n|x");
+    expect_pieces_of(bitnet_pretok_gpt2, "HE|'|S| DON|'|T"); /* capitals contract nothing */
+    expect_pieces_of(bitnet_pretok_gpt2, "a|  | b|\t|c|\t|\t|1|   ");
+    expect_pieces_of(bitnet_pretok_gpt2, "a|,|b| ,|b|\xc2\xa0|y"); /* one character leads no word */
+    expect_pieces_of(bitnet_pretok_gpt2, "x| \xe4\xb8\xad\xe4\xb8\xad|\xcc\x81|e|.\xff|1");
+    expect_pieces_of(bitnet_pretok_gpt2, "a| ");
+    expect_pieces_of(bitnet_pretok_gpt2, "'re|'|l| '|x| '|ll");
+}
+
+static void random_text_is_cut_as_the_gpt2_expression_cuts_it(void **state) {
+    (void)state;
+    compare(bitnet_pretok_gpt2, by_gpt2_expression);
 }
 
 int main(void) {
@@ -187,6 +238,8 @@ int main(void) {
         cmocka_unit_test(space_splits_before_what_follows),
         cmocka_unit_test(an_invalid_byte_counts_as_one_other_character),
         cmocka_unit_test(random_text_is_cut_as_the_expression_cuts_it),
+        cmocka_unit_test(gpt2_cuts_by_its_own_expression),
+        cmocka_unit_test(random_text_is_cut_as_the_gpt2_expression_cuts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,154 +1,12 @@
-/* test_tokenizer.c: text to tokens and back: recorded vectors of two real vocabularies, and the
- * algorithm against a slow second implementation. What is refused at load is in
- * test_tokenizer_refuse.c.
+/* test_tokenizer.c: text to tokens and back: special tokens, spans, and byte-level BPE against a slow
+ * second implementation. SentencePiece is in test_spm.c, real vocabularies in
+ * test_tokenizer_vectors.c, what is refused at load in test_tokenizer_refuse.c.
  */
 #include "vocab_fixture.h"
 
 #include "count_alloc.h"
-#include "text/utf8.h"
-
-/* ---- recorded vectors -------------------------------------------------------------------- */
-
-static void the_shipped_vocabulary_gives_the_recorded_ids(void **state) {
-    (void)state;
-    bitnet_vocab *v = shipped_vocab();
-    cJSON *golden = test_golden();
-    const cJSON *c;
-    bitnet_token want[512];
-    int n_case = 0;
-    cJSON_ArrayForEach(c, cJSON_GetObjectItemCaseSensitive(golden, "tokenizer")) {
-        const char *text = cJSON_GetObjectItemCaseSensitive(c, "text")->valuestring;
-        int32_t n = test_int_array(cJSON_GetObjectItemCaseSensitive(c, "ids"), want, 512);
-        expect_ids(v, text, strlen(text), 0, want, n);
-        n_case++;
-    }
-    cJSON_ArrayForEach(c, cJSON_GetObjectItemCaseSensitive(golden, "prompts")) {
-        const char *text = cJSON_GetObjectItemCaseSensitive(c, "text")->valuestring;
-        int32_t n = test_int_array(cJSON_GetObjectItemCaseSensitive(c, "ids"), want, 512);
-        expect_ids(v, text, strlen(text), BITNET_TOKENIZE_BOS, want, n);
-        n_case++;
-    }
-    assert_int_equal(n_case, 7);
-
-    const cJSON *valid = cJSON_GetObjectItemCaseSensitive(golden, "validation");
-    int32_t n_want =
-        test_int_array(cJSON_GetObjectItemCaseSensitive(valid, "first_ids"), want, 512);
-    size_t len;
-    int32_t n;
-    char *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
-    bitnet_token *ids = encode_all(v, text, len, 0, &n);
-    assert_int_equal(n, cJSON_GetObjectItemCaseSensitive(valid, "tokens")->valueint);
-    assert_memory_equal(ids, want, (size_t)n_want * sizeof *ids);
-    free(ids);
-    free(text);
-    cJSON_Delete(golden);
-    bitnet_vocab_free(v);
-}
-
-/* The 47 cases that llama.cpp tests its tokenizers with, and its ids for LLaMA 3. */
-static void the_published_llama3_vectors_are_reproduced(void **state) {
-    (void)state;
-    bitnet_vocab *v = llama3_vocab();
-    if (!v) return;
-    static const char sep[] = "\n__ggml_vocab_test__\n";
-    size_t len_in, len_out;
-    char *in = test_file_read("../shared/vectors/tokenizer-cases.inp", &len_in);
-    char *out = test_file_read("../shared/vectors/llama3.out", &len_out);
-    char *text = in, *line = out;
-    int n_case = 0;
-    for (bool is_last = false; !is_last; n_case++) {
-        char *end = strstr(text, sep), *next = NULL;
-        is_last = !end;
-        if (is_last) end = in + len_in;
-        bitnet_token want[512];
-        int32_t n = 0;
-        for (char *stop = line + strcspn(line, "\n"); line < stop; line = next)
-            want[n++] = (bitnet_token)strtol(line, &next, 10);
-        if (*line) line++; /* the last line has no newline */
-        expect_ids(v, text, (size_t)(end - text), 0, want, n);
-        text = end + sizeof sep - 1;
-    }
-    assert_int_equal(n_case, 47);
-    assert_ptr_equal(line, out + len_out);
-    free(in);
-    free(out);
-    bitnet_vocab_free(v);
-}
-
-static void small_llama3_vectors_are_reproduced(void **state) {
-    (void)state;
-    bitnet_vocab *v = llama3_vocab();
-    if (!v) return;
-    EXPECT_IDS(v, "Hello world", 0, 9906, 1917);
-    EXPECT_IDS(v, " Hello, world!", 0, 22691, 11, 1917, 0);
-    EXPECT_IDS(v, "The capital of France is", 0, 791, 6864, 315, 9822, 374);
-    EXPECT_IDS(v, "Hello, y'all! How are you \xf0\x9f\x98\x81 ?", 0, 9906, 11, 379, 65948, 0, 2650,
-               527, 499, 27623, 223, 949);
-    EXPECT_IDS(v, "I'VE  done\n\n \t it: 12345", 0, 40, 6, 4592, 220, 2884, 271, 7163, 433, 25, 220,
-               4513, 1774);
-    EXPECT_IDS(v, "    return x", 0, 262, 471, 865);
-    EXPECT_IDS(v,
-               "C\xe1\xbb\xad"
-               "a Vi\xe1\xbb\x87t",
-               0, 34, 91163, 101798);
-    EXPECT_IDS(v, "na\xc3\xafve caf\xc3\xa9 \xe2\x80\x94 d\xc3\xa9j\xc3\xa0 vu", 0, 3458, 38672,
-               588, 53050, 2001, 46939, 33614);
-    EXPECT_IDS(v, "User: What is the capital of France?<|eot_id|>Assistant: ",
-               BITNET_TOKENIZE_BOS | BITNET_TOKENIZE_SPECIAL, 128000, 1502, 25, 3639, 374, 279,
-               6864, 315, 9822, 30, 128009, 72803, 25, 220);
-    assert_int_equal(bitnet_vocab_size(v), 128256);
-    assert_int_equal(bitnet_vocab_max_text(v), 128);
-    assert_int_equal(bitnet_vocab_bos(v), 128000);
-    assert_int_equal(bitnet_vocab_eos(v), 128001);
-    assert_string_equal(bitnet_vocab_name(v), "gpt2/llama-bpe");
-    for (bitnet_token id = 0; id < 128256; id++)
-        assert_int_equal(bitnet_vocab_is_end(v, id), id == 128001 || id == 128009 || id == 128008);
-    bitnet_vocab_free(v);
-}
 
 /* ---- there and back ---------------------------------------------------------------------- */
-
-static uint32_t random_character(void) {
-    switch (rand() % 6) {
-    case 0:
-        return (uint32_t)(rand() % 0x80);
-    case 1:
-        return (uint32_t)(rand() % 0x800);
-    case 2:
-        return (uint32_t)(rand() % 0xd800);
-    case 3:
-        return (uint32_t)(0xe000 + rand() % 0x2000);
-    case 4:
-        return (uint32_t)(0x10000 + rand() % 0x100000);
-    default:
-        return (uint32_t) "\n\t  'e1"[rand() % 7];
-    }
-}
-
-static void random_text_of_all_planes_survives_encoding(void **state) {
-    (void)state;
-    const unsigned seed = 46;
-    bitnet_vocab *vocabs[2] = {shipped_vocab(), llama3_vocab()};
-    srand(seed);
-    for (int round = 0; round < 4000; round++) {
-        char text[4 * 60];
-        size_t len = 0, back_len;
-        for (int i = rand() % 60; i > 0; i--)
-            len += (size_t)bitnet_utf8_encode(random_character(), text + len);
-        for (size_t k = 0; k < 2 && vocabs[k]; k++) {
-            int32_t n;
-            bitnet_token *ids = encode_all(vocabs[k], text, len, 0, &n);
-            char *back = text_of(vocabs[k], ids, n, &back_len);
-            if (back_len != len || memcmp(back, text, len) != 0)
-                fail_msg("seed %u, round %d: \"%.*s\" came back as \"%.*s\"", seed, round, (int)len,
-                         text, (int)back_len, back);
-            free(back);
-            free(ids);
-        }
-    }
-    bitnet_vocab_free(vocabs[0]);
-    bitnet_vocab_free(vocabs[1]);
-}
 
 static void each_invalid_byte_becomes_a_replacement_character(void **state) {
     (void)state;
@@ -320,6 +178,53 @@ static void bos_comes_once_and_only_where_it_is_wanted(void **state) {
     gguf_writer_free(&w);
 }
 
+static void eos_comes_last_where_the_file_asks_for_it(void **state) {
+    (void)state;
+    const uint32_t bos = BITNET_TOKENIZE_BOS, special = BITNET_TOKENIZE_SPECIAL;
+    gguf_writer w;
+    tiny_vocab t;
+    tiny_vocab_init(&t);
+    gguf_writer_init(&w);
+    int32_t eos = tiny_vocab_add(&t, "</s>", CONTROL);
+    gguf_put_u32(&w, "tokenizer.ggml.eos_token_id", (uint32_t)eos);
+    gguf_put_bool(&w, "tokenizer.ggml.add_eos_token", true);
+    bitnet_vocab *v = vocab_of(&t, &w);
+    EXPECT_IDS(v, "h", bos, 'h', eos);
+    EXPECT_IDS(v, "", bos, eos);
+    EXPECT_IDS(v, "h</s>", bos | special, 'h', eos); /* it has one */
+    EXPECT_IDS(v, "h", 0, 'h');
+    bitnet_vocab_free(v);
+    tiny_vocab_free(&t);
+    gguf_writer_free(&w);
+}
+
+/* As some files have it: the tokens of turns are called ordinary or user-defined. */
+static void tokens_of_turns_are_control_tokens_whatever_the_file_calls_them(void **state) {
+    (void)state;
+    static const char *const texts[] = {"<|eot_id|>", "<|im_end|>", "<|im_start|>",
+                                        "<|start_header_id|>", "<|user|>"};
+    for (int32_t type = NORMAL; type <= USER_DEFINED; type++) {
+        gguf_writer w;
+        tiny_vocab t;
+        tiny_vocab_init(&t);
+        gguf_writer_init(&w);
+        for (size_t i = 0; i < LEN(texts); i++)
+            tiny_vocab_add(&t, texts[i], type);
+        bitnet_vocab *v = vocab_of(&t, &w);
+        for (int32_t i = 0; i < (int32_t)LEN(texts); i++) {
+            expect_ids(v, texts[i], strlen(texts[i]), BITNET_TOKENIZE_SPECIAL,
+                       &(bitnet_token){256 + i}, 1);
+            assert_int_equal(bitnet_vocab_encode(v, texts[i], strlen(texts[i]), 0, NULL, 0),
+                             strlen(texts[i]));
+            assert_int_equal(bitnet_vocab_text(v, 256 + i, NULL, 0), 0);
+            assert_int_equal(bitnet_vocab_is_end(v, 256 + i), i < 2);
+        }
+        bitnet_vocab_free(v);
+        tiny_vocab_free(&t);
+        gguf_writer_free(&w);
+    }
+}
+
 static void generation_ends_at_every_end_token_a_model_may_have(void **state) {
     (void)state;
     static const char *const texts[] = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
@@ -382,9 +287,9 @@ static int32_t merge_slowly(const tiny_vocab *t, const char *piece, bitnet_token
                 char pair[160];
                 snprintf(pair, sizeof pair, "%.63s %.63s", part[i], part[i + 1]);
                 if (strcmp(pair, t->merge[rank]) != 0) continue;
-                strcat(part[i], part[i + 1]);
+                memmove(part[i] + strlen(part[i]), part[i + 1], strlen(part[i + 1]) + 1);
                 for (int32_t k = i + 1; k + 1 < n; k++)
-                    strcpy(part[k], part[k + 1]);
+                    memmove(part[k], part[k + 1], sizeof part[k]);
                 n--;
                 has_merged = true;
             }
@@ -436,7 +341,7 @@ static void merging_equals_the_slow_definition_on_random_vocabularies(void **sta
     }
 }
 
-static void a_whole_word_of_the_vocabulary_is_not_merged(void **state) {
+static void a_whole_word_of_the_vocabulary_is_not_merged_under_llama3_rules(void **state) {
     (void)state;
     gguf_writer w;
     tiny_vocab t;
@@ -448,35 +353,72 @@ static void a_whole_word_of_the_vocabulary_is_not_merged(void **state) {
     EXPECT_IDS(v, "abcd", 0, abcd);
     EXPECT_IDS(v, "abcda", 0, 'a', bc, 'd', 'a');
     bitnet_vocab_free(v);
+    gguf_writer_free(&w);
+    t.pre = "gpt-2"; /* but there it is */
+    gguf_writer_init(&w);
+    v = vocab_of(&t, &w);
+    assert_string_equal(bitnet_vocab_name(v), "gpt2/gpt-2");
+    EXPECT_IDS(v, "abcd", 0, 'a', bc, 'd');
+    EXPECT_IDS(v, "bc 'S", BITNET_TOKENIZE_BOS, bc, ' ', '\'', 'S');
+    bitnet_vocab_free(v);
     tiny_vocab_free(&t);
     gguf_writer_free(&w);
 }
 
-/* One piece of a megabyte. An algorithm that rescans would take 10^12 steps. */
-static void a_megabyte_of_one_character_is_encoded(void **state) {
-    (void)state;
-    const size_t len = 1 << 20;
-    bitnet_vocab *vocabs[2] = {shipped_vocab(), llama3_vocab()};
-    char *text = malloc(len);
-    assert_non_null(text);
-    for (size_t k = 0; k < 2 && vocabs[k]; k++)
-        for (const char *c = "a \n!"; *c; c++) {
-            int32_t n;
-            size_t back_len;
-            memset(text, *c, len);
-            bitnet_token *ids = encode_all(vocabs[k], text, len, 0, &n);
-            char *back = text_of(vocabs[k], ids, n, &back_len);
-            assert_int_equal(back_len, len);
-            assert_memory_equal(back, text, len);
-            free(back);
-            free(ids);
-        }
-    free(text);
-    bitnet_vocab_free(vocabs[0]);
-    bitnet_vocab_free(vocabs[1]);
+/* ---- spans ------------------------------------------------------------------------------- */
+
+static void expect_spans(const bitnet_vocab *v, const bitnet_span *spans, int32_t n_spans,
+                         uint32_t flags, const bitnet_token *want, int32_t n_want) {
+    bitnet_token got[64];
+    int32_t n = bitnet_vocab_encode_spans(v, spans, n_spans, flags, got, (int32_t)LEN(got));
+    if (n != n_want || memcmp(got, want, (size_t)n * sizeof *got) != 0)
+        fail_msg("got %d %s, expected %d %s", n, ids_text(got, n), n_want, ids_text(want, n_want));
 }
 
-static void scratch_is_one_allocation_that_may_fail_and_is_given_back(void **state) {
+#define IDS(...) (const bitnet_token[]){__VA_ARGS__}, LEN(((const bitnet_token[]){__VA_ARGS__}))
+#define TEMPLATE(s)                                                                                \
+    { s, sizeof(s) - 1, true }
+#define CONTENT(s)                                                                                 \
+    { s, sizeof(s) - 1, false }
+
+static void spans_are_cut_as_one_text(void **state) {
+    (void)state;
+    gguf_writer w;
+    bitnet_vocab *v = special_vocab(&w);
+    const bitnet_span word[] = {CONTENT("h"), CONTENT(""), TEMPLATE("e"), CONTENT("l")};
+    expect_spans(v, word, 4, 0, IDS(HEL));
+    const bitnet_span user[] = {CONTENT("xhe"), TEMPLATE("ll"), CONTENT("   ")};
+    expect_spans(v, user, 3, BITNET_TOKENIZE_BOS, IDS(BOS, 'x', WORD, SPACES));
+    const bitnet_span bad[] = {CONTENT("\xc3"), CONTENT("\xa9")}; /* each is UTF-8 on its own */
+    expect_spans(v, bad, 2, 0, IDS(0xef, 0xbf, 0xbd, 0xef, 0xbf, 0xbd));
+    assert_int_equal(bitnet_vocab_encode_spans(v, NULL, 0, 0, NULL, 0), 0);
+    expect_spans(v, word, 0, BITNET_TOKENIZE_BOS, IDS(BOS));
+    bitnet_vocab_free(v);
+    gguf_writer_free(&w);
+}
+
+static void control_tokens_are_found_only_inside_a_span_that_allows_them(void **state) {
+    (void)state;
+    gguf_writer w;
+    bitnet_vocab *v = special_vocab(&w);
+    const bitnet_span spans[] = {TEMPLATE("<s>"), CONTENT("<s>"), TEMPLATE("<s>")};
+    expect_spans(v, spans, 3, 0, IDS(BOS, '<', 's', '>', BOS));
+    const bitnet_span across[] = {TEMPLATE("<s"), TEMPLATE(">"), CONTENT("<"), TEMPLATE("s>")};
+    expect_spans(v, across, 4, 0, IDS('<', 's', '>', '<', 's', '>'));
+    /* the longer one would reach into the content */
+    const bitnet_span longest[] = {TEMPLATE("<|eot_id|>"), CONTENT(">")};
+    expect_spans(v, longest, 2, 0, IDS(EOT, '>'));
+    const bitnet_span whole[] = {CONTENT(""), TEMPLATE("<|eot_id|>>"), CONTENT("")};
+    expect_spans(v, whole, 3, 0, IDS(EOT_LONG));
+    const bitnet_span asked[] = {CONTENT("<s>")}; /* the flag is the one-text form's */
+    expect_spans(v, asked, 1, BITNET_TOKENIZE_SPECIAL, IDS('<', 's', '>'));
+    bitnet_vocab_free(v);
+    gguf_writer_free(&w);
+}
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static void scratch_has_a_bound_may_fail_and_is_given_back(void **state) {
     (void)state;
     gguf_writer w;
     tiny_vocab t;
@@ -489,15 +431,22 @@ static void scratch_is_one_allocation_that_may_fail_and_is_given_back(void **sta
     gguf_writer_finish(&w);
     assert_int_equal(vocab_from(&v, &w.file, NULL, 256, &a, NULL), BITNET_OK);
     const size_t live = c.live;
-    const long n_calls = c.n_calls;
-    assert_int_equal(bitnet_vocab_encode(v, "one two\xff", 8, 0, NULL, 0), 7 + 3);
-    assert_int_equal(c.n_calls, n_calls + 1);
-    assert_int_equal(c.live, live);
+    long n_calls = c.n_calls;
     c.peak = 0;
     assert_int_equal(bitnet_vocab_encode(v, "one three", 9, 0, NULL, 0), 9);
+    assert_int_equal(c.n_calls, n_calls + 1);
     assert_int_equal(c.peak, live + 32 * strlen(" three"));
-    c.fail_at = c.n_calls + 1;
-    assert_int_equal(bitnet_vocab_encode(v, "one two", 7, 0, NULL, 0), BITNET_E_NOMEM);
+    n_calls = c.n_calls;
+    c.peak = 0;
+    assert_int_equal(bitnet_vocab_encode(v, "one two\xff", 8, 0, NULL, 0), 7 + 3);
+    assert_int_equal(c.n_calls, n_calls + 2); /* and the repaired text */
+    assert_int_equal(c.peak, live + 32 * strlen(" two") + 7 + 3);
+    assert_int_equal(c.live, live);
+    for (int i = 1; i <= 2; i++) {
+        c.fail_at = c.n_calls + i;
+        assert_int_equal(bitnet_vocab_encode(v, "one two\xff", 8, 0, NULL, 0), BITNET_E_NOMEM);
+        assert_int_equal(c.live, live);
+    }
     bitnet_vocab_free(v);
     assert_int_equal(c.live, 0);
     bitnet_vocab_free(NULL);
@@ -507,10 +456,6 @@ static void scratch_is_one_allocation_that_may_fail_and_is_given_back(void **sta
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_shipped_vocabulary_gives_the_recorded_ids),
-        cmocka_unit_test(the_published_llama3_vectors_are_reproduced),
-        cmocka_unit_test(small_llama3_vectors_are_reproduced),
-        cmocka_unit_test(random_text_of_all_planes_survives_encoding),
         cmocka_unit_test(each_invalid_byte_becomes_a_replacement_character),
         cmocka_unit_test(the_count_is_returned_whatever_the_room),
         cmocka_unit_test(user_text_cannot_name_a_control_token),
@@ -519,12 +464,15 @@ int main(void) {
         cmocka_unit_test(user_defined_tokens_are_always_found),
         cmocka_unit_test(control_tokens_and_padding_rows_print_nothing),
         cmocka_unit_test(bos_comes_once_and_only_where_it_is_wanted),
+        cmocka_unit_test(eos_comes_last_where_the_file_asks_for_it),
+        cmocka_unit_test(tokens_of_turns_are_control_tokens_whatever_the_file_calls_them),
         cmocka_unit_test(generation_ends_at_every_end_token_a_model_may_have),
         cmocka_unit_test(a_byte_without_a_token_is_the_unknown_one_or_nothing),
         cmocka_unit_test(merging_equals_the_slow_definition_on_random_vocabularies),
-        cmocka_unit_test(a_whole_word_of_the_vocabulary_is_not_merged),
-        cmocka_unit_test(a_megabyte_of_one_character_is_encoded),
-        cmocka_unit_test(scratch_is_one_allocation_that_may_fail_and_is_given_back),
+        cmocka_unit_test(a_whole_word_of_the_vocabulary_is_not_merged_under_llama3_rules),
+        cmocka_unit_test(spans_are_cut_as_one_text),
+        cmocka_unit_test(control_tokens_are_found_only_inside_a_span_that_allows_them),
+        cmocka_unit_test(scratch_has_a_bound_may_fail_and_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "text/utf8.h"
@@ -164,6 +165,32 @@ static void what_can_never_become_a_character_is_not_pending(void **state) {
     }
 }
 
+/* What is valid stays; every other byte becomes U+FFFD: the definition, a byte at a time. */
+static void repaired_text_is_valid_and_keeps_every_character(void **state) {
+    (void)state;
+    const unsigned seed = 65533;
+    srand(seed);
+    for (int round = 0; round < 20000; round++) {
+        char text[24], want[72], got[72];
+        size_t n = (size_t)rand() % sizeof text, n_want = 0;
+        for (size_t i = 0; i < n; i++)
+            text[i] = (char)(rand() % 3 ? 0x80 + rand() % 0x80 : rand() % 0x80);
+        for (size_t i = 0; i < n;) {
+            int64_t cp = -1;
+            int len = 0;
+            while (cp < 0 && ++len <= 4 && (size_t)len <= n - i)
+                cp = spelled((const uint8_t *)text + i, len);
+            n_want += (size_t)bitnet_utf8_encode(cp < 0 ? 0xfffd : (uint32_t)cp, want + n_want);
+            i += cp < 0 ? 1 : (size_t)len;
+        }
+        size_t n_got = (size_t)(bitnet_utf8_repair(got, text, n) - got);
+        if (n_got != n_want || memcmp(got, want, n_want) != 0)
+            fail_msg("seed %u, round %d: got %zu bytes, expected %zu", seed, round, n_got, n_want);
+        assert_int_equal(bitnet_utf8_repaired_len(text, n), n_want);
+        assert_int_equal(bitnet_utf8_check(got, n_got), n_got);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character_survives_encoding_and_decoding),
@@ -172,6 +199,7 @@ int main(void) {
         cmocka_unit_test(the_first_invalid_byte_is_found),
         cmocka_unit_test(a_half_arrived_character_is_pending_until_it_is_whole),
         cmocka_unit_test(what_can_never_become_a_character_is_not_pending),
+        cmocka_unit_test(repaired_text_is_valid_and_keeps_every_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,19 +53,33 @@ static inline bitnet_vocab *shipped_vocab(void) {
     return v;
 }
 
-/* NULL, with a line that says so, where the published vectors are not beside the tree. */
-static inline bitnet_vocab *llama3_vocab(void) {
-    FILE *probe = fopen(BITNET_SOURCE_DIR "/../shared/vectors/llama3-vocab.gguf", "rb");
+/* A file of ../shared/vectors; NULL, with a line that says so, where they are not beside the tree. */
+static inline char *published_file(const char *name, size_t *len) {
+    char path[256];
+    snprintf(path, sizeof path, BITNET_SOURCE_DIR "/../shared/vectors/%s", name);
+    FILE *probe = fopen(path, "rb");
     if (!probe) {
-        print_message("skipped: ../shared/vectors/llama3-vocab.gguf is not here\n");
+        print_message("skipped: ../shared/vectors/%s is not here\n", name);
         return NULL;
     }
     fclose(probe);
+    return test_file_read(path + strlen(BITNET_SOURCE_DIR "/"), len);
+}
+
+static inline bitnet_vocab *published_vocab(const char *name, int32_t n_rows) {
     gguf_bytes f = {0};
-    f.p = (uint8_t *)test_file_read("../shared/vectors/llama3-vocab.gguf", &f.n);
-    bitnet_vocab *v = vocab_of_file(&f, 128256);
+    f.p = (uint8_t *)published_file(name, &f.n);
+    bitnet_vocab *v = f.p ? vocab_of_file(&f, n_rows) : NULL;
     free(f.p);
     return v;
+}
+
+static inline bitnet_vocab *llama3_vocab(void) {
+    return published_vocab("llama3-vocab.gguf", 128256);
+}
+
+static inline bitnet_vocab *llama_spm_vocab(void) {
+    return published_vocab("llama-spm-vocab.gguf", 32000);
 }
 
 /* "[1 2 3]", cut where it gets too long, in one of four buffers that take turns. */
@@ -108,12 +122,26 @@ static inline char *text_of(const bitnet_vocab *v, const bitnet_token *ids, int3
     return text;
 }
 
+/* What bitnet_vocab_detokenize gives; the caller frees it. */
+static inline char *detokenized(const bitnet_vocab *v, const bitnet_token *ids, int32_t n,
+                                size_t *len) {
+    int32_t need = bitnet_vocab_detokenize(v, ids, n, NULL, 0);
+    assert_true(need >= 0);
+    char *text = malloc((size_t)need + 1);
+    assert_non_null(text);
+    assert_int_equal(bitnet_vocab_detokenize(v, ids, n, text, need), need);
+    text[need] = 0;
+    *len = (size_t)need;
+    return text;
+}
+
 /* Encodes text of any length; the caller frees the ids. */
 static inline bitnet_token *encode_all(const bitnet_vocab *v, const char *text, size_t len,
                                        uint32_t flags, int32_t *n) {
-    bitnet_token *ids = malloc((3 * len + 1) * sizeof *ids);
+    const size_t cap = 3 * len + 5; /* bytes of U+FFFD each, a space in front, BOS, EOS */
+    bitnet_token *ids = malloc(cap * sizeof *ids);
     assert_non_null(ids);
-    *n = bitnet_vocab_encode(v, text, len, flags, ids, (int32_t)(3 * len + 1));
+    *n = bitnet_vocab_encode(v, text, len, flags, ids, (int32_t)cap);
     assert_true(*n >= 0);
     return ids;
 }

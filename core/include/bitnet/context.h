@@ -21,6 +21,7 @@ typedef struct bitnet_ctx_desc {
     const bitnet_model *model; /* borrowed; must outlive the context */
     int32_t n_ctx;             /* window in tokens; 0 = what the model was trained with */
     int32_t n_batch;           /* most tokens per forward pass; 0 = 32 */
+    bool all_logits;           /* keep logits of every token of a pass, not of the last one only */
 } bitnet_ctx_desc;
 
 BITNET_API bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc,
@@ -35,6 +36,9 @@ BITNET_API bitnet_status bitnet_ctx_sync(bitnet_ctx *ctx, const bitnet_token *to
 /* How many leading tokens of tok[0..n) the timeline already holds: what sync would not compute
  * again. */
 BITNET_API int32_t bitnet_ctx_match(const bitnet_ctx *ctx, const bitnet_token *tok, int32_t n);
+
+/* Forget the whole timeline. */
+BITNET_API void bitnet_ctx_clear(bitnet_ctx *ctx);
 
 /* Append one token and compute its logits. E_CTX_FULL when the window is full. */
 BITNET_API bitnet_status bitnet_ctx_decode(bitnet_ctx *ctx, bitnet_token next);
@@ -51,6 +55,9 @@ BITNET_API bitnet_status bitnet_ctx_load(bitnet_ctx *ctx, const bitnet_token *to
 
 BITNET_API const float *
 bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
+/* With all_logits: those after token i of the last forward pass (a sync of more than n_batch new
+ * tokens takes several); NULL without all_logits or past the pass's tokens. */
+BITNET_API const float *bitnet_ctx_logits_at(const bitnet_ctx *ctx, int32_t i);
 BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);
 BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);     /* n_ctx */
 BITNET_API uint64_t bitnet_ctx_kv_used(const bitnet_ctx *ctx); /* bytes of KV cache in use */

@@ -10,6 +10,7 @@
 #ifndef BITNET_ENGINE_H
 #define BITNET_ENGINE_H
 
+#include "bitnet/chat.h"
 #include "bitnet/context.h"
 #include "bitnet/sampler.h"
 #include "bitnet/tier.h"
@@ -32,19 +33,32 @@ typedef struct bitnet_engine_desc {
     int32_t n_tiers;           /* at most 4; 0 = only what the context itself still holds */
 } bitnet_engine_desc;
 
+#define BITNET_MAX_STOP       16  /* stop strings of a request, */
+#define BITNET_MAX_STOP_BYTES 256 /* of 1 to this many bytes each */
+#define BITNET_MAX_LOGPROBS   20
+
+/* Exactly one of prompt, tokens and messages; everything is copied. */
 typedef struct bitnet_request {
-    const char *prompt;         /* UTF-8, borrowed for the call; NULL when tokens are given */
+    const char *prompt;         /* UTF-8 */
     size_t prompt_len;          /* bytes */
     const bitnet_token *tokens; /* used as they are, nothing is prepended */
     int32_t n_tokens;
+    const bitnet_message *messages; /* a conversation, to be answered as the assistant */
+    int32_t n_messages;
+    const char *chat_template;   /* NULL = the model's own family (bitnet/chat.h) */
     int32_t max_tokens;          /* <= 0: until an end token or a full window */
-    uint32_t flags;              /* BITNET_TOKENIZE_*; 0 = BITNET_TOKENIZE_BOS */
+    uint32_t flags;              /* prompt: BITNET_TOKENIZE_*, 0 = BITNET_TOKENIZE_BOS;
+                                    messages: BITNET_CHAT_SPLIT or 0; tokens: 0 */
+    const char *const *stop;     /* [n_stop] UTF-8; generation ends where the first of these is */
+    int32_t n_stop;              /*          complete; it and what follows are not given out */
+    bool has_logprobs;           /* TOKEN events carry the token's logprob */
+    int32_t n_top_logprobs;      /* and those of the likeliest; 0 .. BITNET_MAX_LOGPROBS */
     bitnet_sampler_desc sampler; /* {0} is greedy */
 } bitnet_request;
 
 typedef enum bitnet_finish {
     BITNET_FINISH_NONE,
-    BITNET_FINISH_STOP,   /* an end token */
+    BITNET_FINISH_STOP,   /* an end token or a stop string (bitnet_event.stop_index tells) */
     BITNET_FINISH_LENGTH, /* max_tokens reached, or the window is full */
     BITNET_FINISH_CANCELLED,
     BITNET_FINISH_ERROR,
@@ -73,9 +87,13 @@ typedef struct bitnet_event {
     const bitnet_token *prompt; /* PROMPT: the prompt's tokens, */
     int32_t n_prompt;           /*         borrowed until the next poll or the callback's return */
     bitnet_token token;         /* TOKEN */
+    const bitnet_logprob
+        *logprobs;        /* TOKEN: the token's own, then the likeliest; borrowed likewise */
+    int32_t n_logprobs;   /*        0 when not asked for */
     const char *text;     /* TOKEN: whole UTF-8 characters, may be empty; END: what was held back */
     size_t text_len;      /*        borrowed likewise, zero-terminated */
     bitnet_finish finish; /* END */
+    int32_t stop_index;   /* END: which stop string ended it, -1 = none */
     bitnet_timings timings; /* END */
     bitnet_error error;     /* END with FINISH_ERROR */
 } bitnet_event;
@@ -88,9 +106,11 @@ BITNET_API bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_
 BITNET_API void bitnet_engine_free(bitnet_engine *e);
 /* Copies and tokenizes the prompt; an empty one is answered from BOS alone.
  *   E_CTX_FULL     the prompt needs more tokens than the window has, both numbers in err
- *   E_FORMAT       the prompt is not valid UTF-8
- *   E_INVAL        no prompt, no tokens, a sampler field or a token out of range
- *   E_UNSUPPORTED  text for a model without a tokenizer
+ *   E_FORMAT       the prompt, a message or a stop string is not valid UTF-8
+ *   E_INVAL        no prompt or two, no tokens; flags, a sampler field, a stop string, a logit bias,
+ *                  a number of logprobs or a token out of range
+ *   E_UNSUPPORTED  text for a model without a tokenizer, messages for a vocabulary without the
+ *                  template's tokens
  *   AGAIN          64 requests are waiting */
 BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req,
                                               uint32_t *id, bitnet_error *err);

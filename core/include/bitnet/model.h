@@ -6,6 +6,7 @@
 #ifndef BITNET_MODEL_H
 #define BITNET_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,12 @@ typedef struct bitnet_allocator {
     void *ctx;
 } bitnet_allocator;
 
+/* One file of a model, by the last part of its path: "model-00001-of-00002.gguf", "config.json". */
+typedef struct bitnet_file {
+    const char *name;
+    bitnet_source source;
+} bitnet_file;
+
 typedef enum bitnet_log_level {
     BITNET_LOG_DEBUG,
     BITNET_LOG_INFO,
@@ -56,9 +63,36 @@ typedef struct bitnet_progress {
     void *ctx;
 } bitnet_progress;
 
-/* {0} is valid but for `source`. */
+typedef enum bitnet_load_level { /* each does what the next one does, and more */
+                                 BITNET_LOAD_WEIGHTS, /* everything; contexts can be made */
+                                 BITNET_LOAD_VOCAB, /* tokenize and detokenize; no tensor is read */
+                                 BITNET_LOAD_HEADER, /* describe: hyper-parameters and tensor list */
+} bitnet_load_level;
+
+/* How 2-bit codes lie in a tensor of type I2_S; nothing in a file tells (docs/formats.md). */
+typedef enum bitnet_i2s_layout {
+    BITNET_I2S_A, /* 128 weights in 32 bytes: what published files hold */
+    BITNET_I2S_B, /* 64 weights in 16 bytes: bitnet.cpp built for ARM since November 2025 */
+} bitnet_i2s_layout;
+
+/* Stands for a metadata key of the file, or adds it: llama.cpp's --override-kv.
+ * value: "int:5", "float:1e-5", "bool:true" or "str:gpt-2" (type i64, f64, bool, string). */
+typedef struct bitnet_override {
+    const char *key, *value;
+} bitnet_override;
+
+/* {0} is valid but for `source` or `files`. */
 typedef struct bitnet_model_desc {
-    const bitnet_source *source;       /* copied; its ctx must outlive the model */
+    const bitnet_source *source; /* one GGUF file; copied; its ctx must outlive the model */
+    /* or, in place of source: one GGUF file, all parts of a split one in any order, or the files of
+     * a Hugging Face folder (config.json, tokenizer.json, *.safetensors and their index; others are
+     * ignored). The array and names are needed during the call only, the sources' ctx as above. */
+    const bitnet_file *files;
+    int32_t n_files;
+    bitnet_load_level level;
+    bitnet_i2s_layout i2s_layout;
+    const bitnet_override *overrides; /* needed during the call only */
+    int32_t n_overrides;
     const bitnet_backend_ops *backend; /* NULL = CPU */
     int32_t n_threads;                 /* 0 = one per usable core */
     uint32_t cpu_mask; /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
@@ -68,19 +102,24 @@ typedef struct bitnet_model_desc {
 } bitnet_model_desc;
 
 typedef struct bitnet_model_info {
-    const char *arch;    /* "bitnet-b1.58"; borrowed from the model, as all strings here */
-    const char *name;    /* general.name, "" if the file has none */
+    const char
+        *container;   /* "GGUF v3", "GGUF v3, 2 files", "safetensors"; borrowed, as all strings */
+    const char *arch; /* "bitnet-b1.58" */
+    const char *name; /* general.name, "" if the file has none */
     const char *backend; /* "cpu" */
     const char *tier;    /* kernel variant of the ternary product: "c", "avx2", "avx512vnni" ... */
-    const char *tokenizer; /* "gpt2/llama-bpe", "none" */
-    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab;
+    const char *tokenizer;     /* "gpt2/llama-bpe", "llama" (SentencePiece), "none" */
+    const char *chat_template; /* family of bitnet/chat.h, "none" for a base model */
+    const char *act;           /* "relu2", "silu" */
+    const char *rope;          /* pairing in the file: "neox" (half split), "norm" (adjacent) */
+    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_rot, n_ff, n_vocab;
     int32_t n_ctx_train; /* window the model was trained with */
     int32_t n_threads;
     float rope_base, norm_eps;
     int32_t bos, eos;     /* -1 = none */
     uint64_t n_params;    /* all weights, ternary and other */
     uint64_t file_size;   /* bytes of the model file */
-    uint64_t weight_size; /* bytes of tensor data bound to the backend */
+    uint64_t weight_size; /* bytes of the tensors in use, as they are in the file */
     uint64_t token_bytes; /* bytes of weights one decoded token reads */
     uint64_t fingerprint; /* of shapes and samples of every tensor; seeds cache keys */
 } bitnet_model_info;
@@ -99,9 +138,11 @@ BITNET_API bitnet_model_info bitnet_model_get_info(const bitnet_model *model);
 typedef struct bitnet_tensor_info {
     const char *name;
     const char *type;   /* "I2_S", "F16", ... */
-    const char *layout; /* "I2_S/128 (A)", "row-major" */
+    const char *layout; /* "128/32 (A)", "64/16 (B)", "blocks of 256", "out/4 interleaved", ... */
+    bool is_ternary;    /* runs as a ternary product: int8 activations */
     int64_t ne[4];      /* ne[0] is contiguous; a linear layer in -> out is [in, out, 1, 1] */
-    uint64_t offset;    /* from the start of the file */
+    int32_t file;       /* which of the files */
+    uint64_t offset;    /* from the start of that file */
     uint64_t size;      /* bytes */
 } bitnet_tensor_info;
 BITNET_API int bitnet_model_get_tensor(const bitnet_model *model, int32_t i,
@@ -112,8 +153,18 @@ BITNET_API int bitnet_model_get_tensor(const bitnet_model *model, int32_t i,
 BITNET_API int bitnet_model_get_meta(const bitnet_model *model, int32_t i, const char **key,
                                      char *value, size_t cap);
 
-/* Bytes a context of n_ctx tokens will allocate for this model. */
+/* Bytes of KV cache for n_ctx tokens; what bitnet_ctx_save writes for n_ctx positions. */
 BITNET_API uint64_t bitnet_model_ctx_size(const bitnet_model *model, int32_t n_ctx);
+
+/* What running the model takes, in bytes, known from the header alone (any level will do). */
+typedef struct bitnet_memory_plan {
+    uint64_t mapped;  /* weights used where they lie in the file */
+    uint64_t copied;  /* weights repacked at load: ternary ones that are not I2_S in layout A */
+    uint64_t kv;      /* KV cache */
+    uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
+} bitnet_memory_plan;
+BITNET_API bitnet_memory_plan bitnet_model_plan(const bitnet_model *model, int32_t n_ctx,
+                                                int32_t n_batch);
 
 #ifdef __cplusplus
 }

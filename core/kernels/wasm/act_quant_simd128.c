@@ -4,6 +4,7 @@
  * read off with one integer subtraction; a float-to-int conversion is several instructions on x86.
  * The two narrowing steps clamp.
  */
+#include "kernels/c/act_quant.h"
 #include "kernels/kernels.h"
 #include "kernels/wasm/wasm.h"
 
@@ -16,16 +17,17 @@ static inline v128_t scaled(const float *x, v128_t s) {
 }
 
 void bitnet_act_quant_simd128(int8_t *xq, float *s, int32_t *xsum, const float *x, int32_t k) {
+    const int32_t whole = k - k % 16;
     v128_t amax = wasm_f32x4_splat(1e-5f);
-    for (int32_t i = 0; i < k; i += 4)
+    for (int32_t i = 0; i < whole; i += 4)
         amax = wasm_f32x4_pmax(amax, wasm_f32x4_abs(wasm_v128_load(x + i)));
     amax = wasm_f32x4_pmax(amax, wasm_i32x4_shuffle(amax, amax, 2, 3, 0, 1));
     amax = wasm_f32x4_pmax(amax, wasm_i32x4_shuffle(amax, amax, 1, 0, 3, 2));
-    *s = 127.0f / wasm_f32x4_extract_lane(amax, 0);
+    *s = 127.0f / act_quant_max(wasm_f32x4_extract_lane(amax, 0), x, whole, k);
 
     const v128_t sv = wasm_f32x4_splat(*s);
     v128_t sum = wasm_i32x4_splat(0);
-    for (int32_t i = 0; i < k; i += 16) {
+    for (int32_t i = 0; i < whole; i += 16) {
         v128_t a = wasm_i16x8_narrow_i32x4(scaled(x + i, sv), scaled(x + i + 4, sv));
         v128_t b = wasm_i16x8_narrow_i32x4(scaled(x + i + 8, sv), scaled(x + i + 12, sv));
         v128_t q = wasm_i8x16_narrow_i16x8(a, b);
@@ -33,5 +35,5 @@ void bitnet_act_quant_simd128(int8_t *xq, float *s, int32_t *xsum, const float *
         v128_t pairs = wasm_i16x8_extadd_pairwise_i8x16(q);
         sum = wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(pairs));
     }
-    *xsum = sum_i32x4(sum);
+    *xsum = sum_i32x4(sum) + act_quant_round(xq, x, *s, whole, k);
 }

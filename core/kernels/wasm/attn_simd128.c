@@ -10,7 +10,7 @@ static inline v128_t mul_add(v128_t a, v128_t b, v128_t c) {
 /* EXP of the contract, line by line; pmin and pmax choose as the scalar comparisons do. */
 static inline v128_t exp4(v128_t x) {
     const v128_t magic = wasm_f32x4_splat(BITNET_EXP_MAGIC);
-    x = wasm_f32x4_pmax(x, wasm_f32x4_splat(BITNET_EXP_LO));
+    x = wasm_f32x4_pmax(wasm_f32x4_splat(BITNET_EXP_LO), x);
     x = wasm_f32x4_pmin(x, wasm_f32x4_splat(BITNET_EXP_HI));
     v128_t t = mul_add(x, wasm_f32x4_splat(BITNET_EXP_LOG2E), magic);
     v128_t n = wasm_f32x4_sub(t, magic);

@@ -1,5 +1,5 @@
-/* sum16_simd128.h: SUM16 dot products (kernels.h) of two rows with one f32 vector. The rows are f16
- * weights of the output head or f32 keys of attention.
+/* sum16_simd128.h: SUM16 dot products (kernels.h) of two rows with one f32 vector. The rows are f16 or
+ * f32 weights, or f32 keys of attention.
  *
  * The sixteen lanes are four registers; a tail of k % 16 terms goes on in scalar code on the same
  * lanes. No relaxed_madd anywhere: whether it rounds once or twice is the engine's choice.
@@ -66,6 +66,24 @@ sum16_dot2(float y[2], const void *const w[2], const float *x, ptrdiff_t k, bool
         for (ptrdiff_t j = whole; j < k; j++)
             lane[j - whole] += row_at(w[r], j, is_f16) * x[j];
         y[r] = sum16(lane);
+    }
+}
+
+/* A whole f16_matmul or f32_matmul: two rows at a time share each load of the activations; the rows
+ * stay in the first cache while every token passes over them. */
+__attribute__((always_inline)) static inline void dense_matmul(const bitnet_dense_args *a,
+                                                               bool is_f16) {
+    const ptrdiff_t k = a->k, row_size = k * (is_f16 ? 2 : 4);
+    for (int32_t r = 0; r < a->n; r += 2) {
+        const int32_t last = r + 1 < a->n ? r + 1 : r;
+        const uint8_t *w = a->w;
+        const void *rows[2] = {w + r * row_size, w + last * row_size};
+        for (int32_t t = 0; t < a->m; t++) {
+            float y[2];
+            sum16_dot2(y, rows, a->x + t * k, k, is_f16);
+            a->y[t * a->ldy + r] = y[0];
+            a->y[t * a->ldy + last] = y[last - r];
+        }
     }
 }
 

@@ -3,6 +3,7 @@
  */
 #include <immintrin.h>
 
+#include "kernels/c/act_quant.h"
 #include "kernels/kernels.h"
 
 static inline float max_of_8(__m256 v) {
@@ -23,17 +24,18 @@ static inline __m256i scaled(const float *x, __m256 s) {
 
 void bitnet_act_quant_avx2(int8_t *xq, float *s, int32_t *xsum, const float *x, int32_t k) {
     const __m256 abs_mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    const int32_t whole = k - k % 32;
     __m256 amax = _mm256_set1_ps(1e-5f);
-    for (int32_t i = 0; i < k; i += 8)
+    for (int32_t i = 0; i < whole; i += 8)
         amax = _mm256_max_ps(amax, _mm256_and_ps(_mm256_loadu_ps(x + i), abs_mask));
-    *s = 127.0f / max_of_8(amax);
+    *s = 127.0f / act_quant_max(max_of_8(amax), x, whole, k);
 
     const __m256 sv = _mm256_set1_ps(*s);
     const __m256i in_order =
         _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packs interleave halves */
     const __m256i ones8 = _mm256_set1_epi8(1), ones16 = _mm256_set1_epi16(1);
     __m256i sum = _mm256_setzero_si256();
-    for (int32_t i = 0; i < k; i += 32) {
+    for (int32_t i = 0; i < whole; i += 32) {
         __m256i a = _mm256_packs_epi32(scaled(x + i, sv), scaled(x + i + 8, sv));
         __m256i b = _mm256_packs_epi32(scaled(x + i + 16, sv), scaled(x + i + 24, sv));
         __m256i q = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), in_order);
@@ -41,5 +43,5 @@ void bitnet_act_quant_avx2(int8_t *xq, float *s, int32_t *xsum, const float *x, 
         __m256i pairs = _mm256_maddubs_epi16(ones8, q);
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones16));
     }
-    *xsum = sum_of_8(sum);
+    *xsum = sum_of_8(sum) + act_quant_round(xq, x, *s, whole, k);
 }

@@ -7,8 +7,8 @@
  * the same as the scalar comparison's. */
 static inline __m256 exp8(__m256 x) {
     const __m256 magic = _mm256_set1_ps(BITNET_EXP_MAGIC);
-    x = _mm256_max_ps(_mm256_set1_ps(BITNET_EXP_LO), x);
-    x = _mm256_min_ps(_mm256_set1_ps(BITNET_EXP_HI), x);
+    x = _mm256_max_ps(x, _mm256_set1_ps(BITNET_EXP_LO));
+    x = _mm256_min_ps(x, _mm256_set1_ps(BITNET_EXP_HI));
     __m256 t = _mm256_add_ps(_mm256_mul_ps(x, _mm256_set1_ps(BITNET_EXP_LOG2E)), magic);
     __m256 n = _mm256_sub_ps(t, magic);
     __m256 r = _mm256_sub_ps(x, _mm256_mul_ps(n, _mm256_set1_ps(BITNET_EXP_LN2HI)));

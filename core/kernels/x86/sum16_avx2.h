@@ -1,5 +1,5 @@
-/* sum16_avx2.h: SUM16 dot products (kernels.h) of four rows with one f32 vector. The rows are f16
- * weights of the output head or f32 keys of attention. AVX2 and F16C, no FMA.
+/* sum16_avx2.h: SUM16 dot products (kernels.h) of four rows with one f32 vector. The rows are f16 or
+ * f32 weights, or f32 keys of attention. AVX2 and F16C, no FMA.
  *
  * The sixteen lanes are two registers; a tail of k % 16 terms goes on in scalar code on the same
  * lanes.
@@ -71,6 +71,20 @@ static inline void four_rows(const void *rows[4], const void *w, ptrdiff_t row_s
                              int32_t n) {
     for (int32_t i = 0; i < 4; i++)
         rows[i] = (const uint8_t *)w + (r + i < n ? r + i : n - 1) * row_size;
+}
+
+/* A whole f16_matmul or f32_matmul: four rows at a time share each load of the activations; the rows
+ * stay in the first cache while every token passes over them. */
+__attribute__((always_inline)) static inline void dense_matmul(const bitnet_dense_args *a,
+                                                               bool is_f16) {
+    const ptrdiff_t k = a->k, row_size = k * (is_f16 ? 2 : 4);
+    const void *rows[4];
+    for (int32_t r = 0; r < a->n; r += 4) {
+        four_rows(rows, a->w, row_size, r, a->n);
+        for (int32_t t = 0; t < a->m; t++)
+            store_up_to_4(a->y + t * a->ldy + r, sum16_dot4(rows, a->x + t * k, k, is_f16),
+                          a->n - r);
+    }
 }
 
 #endif

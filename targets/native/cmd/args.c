@@ -25,11 +25,25 @@ static void complain(const char *id, const char *what, const char *name, const c
         fprintf(stderr, "0 or 1 is allowed [%s]\n", id);
     else if (o->kind == ARG_CPUS)
         fprintf(stderr, "a list of c, avx2, avx512vnni, or all is allowed [%s]\n", id);
+    else if (o->kind == ARG_WORD)
+        fprintf(stderr, "%s is allowed [%s]\n", o->metavar, id);
+    else if (o->kind == ARG_LIST)
+        fprintf(stderr, "and %d of them are allowed [%s]\n", ARG_LIST_CAP, id);
     else if (o->min != 0 || o->max != 0)
         fprintf(stderr, "a%s from %g to %g is allowed [%s]\n",
                 o->kind == ARG_INT ? "n integer" : " number", o->min, o->max, id);
     else
         fprintf(stderr, "an integer from 0 to 18446744073709551615 is allowed [%s]\n", id);
+}
+
+/* Index of value among the words of "a|b|c", -1 when it is none of them. */
+static int32_t find_word(const char *words, const char *value) {
+    size_t n = strlen(value);
+    int32_t i = 0;
+    for (const char *w = words;; w = strchr(w, '|') + 1, i++) {
+        if (strcspn(w, "|") == n && !strncmp(w, value, n)) return i;
+        if (!strchr(w, '|')) return -1;
+    }
 }
 
 /* Stores the value; false when it is not one. */
@@ -65,6 +79,17 @@ static bool store(const arg_opt *o, const char *value) {
         double v = strtod(value, &end);
         if (end == value || *end || !(v >= o->min && v <= o->max)) return false;
         *(float *)o->dest = (float)v;
+        return true;
+    }
+    case ARG_WORD: {
+        int32_t i = find_word(o->metavar, value);
+        if (i >= 0) *(int32_t *)o->dest = i;
+        return i >= 0;
+    }
+    case ARG_LIST: {
+        arg_list *l = o->dest;
+        if (l->n == ARG_LIST_CAP) return false;
+        l->v[l->n++] = value;
         return true;
     }
     }
@@ -145,12 +170,14 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
         complain("usage.value", "--", o->name, optarg, o);
         return EX_USAGE;
     }
-    if (optind < argc && cmd->operand) *cmd->operand = argv[optind++];
-    if (optind < argc) {
+    int n_allowed = cmd->operands ? cmd->max_operands : 0, n_given = argc - optind;
+    if (cmd->operands)
+        *cmd->operands = (arg_operands){argv + optind, n_given < n_allowed ? n_given : n_allowed};
+    if (n_given > n_allowed) {
         fprintf(stderr,
                 "bitnet: error: \"%s\" is one argument too many; see bitnet %s --help "
                 "[usage.operand]\n",
-                argv[optind], cmd->verb);
+                argv[optind + n_allowed], cmd->verb);
         return EX_USAGE;
     }
     return env_is_ok ? -1 : EX_CONFIG;

@@ -18,7 +18,21 @@ typedef enum arg_kind {
     ARG_U64,   /* uint64_t * */
     ARG_STR,   /* const char ** */
     ARG_CPUS,  /* uint32_t *  a CPU mask (bitnet/backend.h) */
+    ARG_LIST,  /* arg_list *  the option may be given again and again */
+    ARG_WORD,  /* int32_t *   index of one of the words in metavar, "a|b" */
 } arg_kind;
+
+#define ARG_LIST_CAP 64
+
+typedef struct arg_list {
+    const char *v[ARG_LIST_CAP];
+    int32_t n;
+} arg_list;
+
+typedef struct arg_operands { /* what is left of argv behind the options */
+    char **v;
+    int n;
+} arg_operands;
 
 typedef struct arg_opt {
     char short_name;  /* 0 = none */
@@ -34,8 +48,8 @@ typedef struct arg_opt {
 typedef struct arg_cmd {
     const char *verb, *summary, *synopsis; /* "run", "answer one prompt", "[options]" */
     const arg_opt *opts;                   /* ends with name == NULL */
-    const char **operand;                  /* may be NULL: no operands allowed */
-    const char *operand_name;              /* one optional operand, "FILE" */
+    arg_operands *operands;                /* may be NULL: none allowed */
+    int max_operands;
 } arg_cmd;
 
 /* Returns -1 to go on; otherwise the exit code: 0 after --help (printed to stdout), 64 after a

@@ -11,38 +11,95 @@
 #include "base/base.h"
 #include "base/os.h"
 
-typedef struct bar {
-    uint64_t start_ns, shown_ns;
-} bar;
+static bool is_terminal(void) {
+    return isatty(STDERR_FILENO) == 1;
+}
 
-static void show_progress(void *ctx, uint64_t done, uint64_t total) {
-    bar *b = ctx;
+load_bar load_bar_begin(const char *what) {
+    return (load_bar){.what = what, .start_ns = bitnet_os_now_ns()};
+}
+
+void load_bar_report(void *bar, uint64_t done, uint64_t total) {
+    load_bar *b = bar;
     uint64_t now = bitnet_os_now_ns();
-    if (now - b->start_ns < 1000000000u || (now - b->shown_ns < 100000000u && done < total)) return;
+    if (!is_terminal() || now - b->start_ns < 1000000000u ||
+        (now - b->shown_ns < 100000000u && done < total))
+        return;
     b->shown_ns = now;
     static const char full[] = "##############################";
     int n = total ? (int)(30 * done / total) : 0;
-    fprintf(stderr, "\rloading [%.*s%*s] %.0f of %.0f MB", n, full, 30 - n, "", (double)done * 1e-6,
-            (double)total * 1e-6);
+    fprintf(stderr, "\r%s [%.*s%*s] %.0f of %.0f MB", b->what, n, full, 30 - n, "",
+            (double)done * 1e-6, (double)total * 1e-6);
+}
+
+void load_bar_end(load_bar *b) {
+    if (b->shown_ns) fprintf(stderr, "\r\033[K");
+}
+
+static void log_line(void *ctx, bitnet_log_level level, const char *text) {
+    (void)ctx;
+    if (level == BITNET_LOG_WARN) fprintf(stderr, "bitnet: warning: %s\n", text);
+}
+
+const bitnet_logger load_logger = {log_line, NULL};
+
+bitnet_status load_overrides(bitnet_override **out, const arg_list *list, bitnet_error *err) {
+    size_t size = (size_t)list->n * sizeof **out;
+    for (int32_t i = 0; i < list->n; i++)
+        size += strlen(list->v[i]) + 1;
+    *out = NULL;
+    if (list->n == 0) return BITNET_OK;
+    *out = malloc(size);
+    if (!*out)
+        return bitnet_fail(err, BITNET_E_NOMEM, "override.memory", "no memory for the overrides");
+    char *text = (char *)(*out + list->n);
+    for (int32_t i = 0; i < list->n; i++) {
+        size_t n = strlen(list->v[i]) + 1;
+        memcpy(text, list->v[i], n);
+        char *cut = strchr(text, '=');
+        if (!cut) {
+            bitnet_escaped e;
+            free(*out);
+            *out = NULL;
+            return bitnet_fail(err, BITNET_E_INVAL, "override.form",
+                               "override \"%s\" has no =; KEY=TYPE:VALUE is allowed",
+                               bitnet_escape(&e, list->v[i], n - 1));
+        }
+        *cut = 0;
+        (*out)[i] = (bitnet_override){text, cut + 1};
+        text += n;
+    }
+    return BITNET_OK;
 }
 
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err) {
     *out = (loaded){0};
-    bitnet_status st = source_file_open(&out->file, opts->path, err);
-    if (st < 0) return st;
-    bar b = {.start_ns = bitnet_os_now_ns()};
-    bitnet_model_desc desc = {
-        .source = &out->file.source, .n_threads = opts->n_threads, .cpu_mask = opts->cpu_mask};
-    if (isatty(STDERR_FILENO)) desc.progress = (bitnet_progress){show_progress, &b};
-    st = bitnet_model_load(&out->model, &desc, err);
-    if (b.shown_ns) fprintf(stderr, "\r\033[K");
+    bitnet_override *overrides;
+    bitnet_status st = load_overrides(&overrides, &opts->overrides, err);
+    if (st >= 0) st = model_files_open(&out->files, opts->path, err);
+    if (st >= 0) {
+        load_bar bar = load_bar_begin("loading");
+        bitnet_model_desc desc = {.files = out->files.files,
+                                  .n_files = out->files.n,
+                                  .level = opts->level,
+                                  .i2s_layout = (bitnet_i2s_layout)opts->i2s_layout,
+                                  .overrides = overrides,
+                                  .n_overrides = opts->overrides.n,
+                                  .n_threads = opts->n_threads,
+                                  .cpu_mask = opts->cpu_mask,
+                                  .logger = load_logger,
+                                  .progress = {load_bar_report, &bar}};
+        st = bitnet_model_load(&out->model, &desc, err);
+        load_bar_end(&bar);
+    }
+    free(overrides);
     if (st < 0) load_close(out);
     return st;
 }
 
 void load_close(loaded *l) {
     bitnet_model_free(l->model);
-    source_file_close(&l->file);
+    model_files_close(&l->files);
     *l = (loaded){0};
 }
 

@@ -3,22 +3,60 @@
 #define BITNET_LOAD_H
 
 #include "bitnet/bitnet.h"
-#include "source_file.h"
+#include "cmd/args.h"
+#include "model_files.h"
 
 typedef struct load_opts {
-    const char *path;  /* NULL = the embedded model */
-    int32_t n_threads; /* 0 = all usable cores */
-    uint32_t cpu_mask; /* 0 = all */
+    const char *path;   /* NULL = the embedded model */
+    int32_t n_threads;  /* 0 = all usable cores */
+    uint32_t cpu_mask;  /* 0 = all */
+    int32_t i2s_layout; /* bitnet_i2s_layout */
+    arg_list overrides; /* "KEY=TYPE:VALUE" */
+    bitnet_load_level level;
 } load_opts;
 
+/* Rows of a verb's option table; `o` is a load_opts. */
+/* clang-format off */
+#define LOAD_FILE_OPTS(o)                                                                           \
+    {'m', "model", ARG_STR, &(o).path, "PATH", NULL,                                                \
+     "GGUF file, first part of a split one, or Hugging Face folder; bitnet-tales when absent", 0, 0}, \
+    {0, "i2s-layout", ARG_WORD, &(o).i2s_layout, "a|b", NULL,                                       \
+     "b for I2_S files written by bitnet.cpp on ARM since November 2025 (a)", 0, 0},                \
+    {0, "override-kv", ARG_LIST, &(o).overrides, "KEY=TYPE:VALUE", NULL,                            \
+     "replace a metadata key; types int float bool str; may be repeated", 0, 0}
+#define LOAD_OPTS(o)                                                                                \
+    LOAD_FILE_OPTS(o),                                                                              \
+    {'t', "threads", ARG_INT, &(o).n_threads, "N", "BITNET_NUM_THREADS",                            \
+     "0 = all usable cores", 0, 1024},                                                              \
+    {0, "cpu-mask", ARG_CPUS, &(o).cpu_mask, "LIST", NULL,                                          \
+     "kernels allowed: c, avx2, avx512vnni, all", 0, 0}
+/* clang-format on */
+
 typedef struct loaded {
-    source_file file;
+    model_files files;
     bitnet_model *model;
 } loaded;
 
-/* Shows a progress bar on stderr when it is a terminal and loading takes over a second. */
+/* Shows a progress bar on stderr when it is a terminal and loading takes over a second, and warnings
+ * of the library as they come. */
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err);
 void load_close(loaded *l); /* {0} is fine */
+
+/* The overrides as the library takes them; malloc'd, to be freed as one. E_INVAL: no KEY=VALUE. */
+bitnet_status load_overrides(bitnet_override **out, const arg_list *list, bitnet_error *err);
+
+/* A progress bar for anything: "loading [####    ] 12 of 50 MB". Draws at most ten times a second,
+ * from the second second on, and only when stderr is a terminal. */
+typedef struct load_bar {
+    const char *what;
+    uint64_t start_ns, shown_ns;
+} load_bar;
+load_bar load_bar_begin(const char *what);
+void load_bar_report(void *bar, uint64_t done, uint64_t total); /* a bitnet_progress report */
+void load_bar_end(load_bar *bar);
+
+extern const bitnet_logger
+    load_logger; /* "bitnet: warning: ..." to stderr; other levels are dropped */
 
 /* The whole of a file, or of stdin for "-", at most cap bytes; malloc'd, terminated. */
 bitnet_status load_text(char **out, size_t *len, const char *path, size_t cap, bitnet_error *err);

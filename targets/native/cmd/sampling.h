@@ -1,0 +1,45 @@
+/* sampling.h: the sampling options that `run` and `chat` share: names and defaults of llama.cpp. */
+#ifndef BITNET_SAMPLING_H
+#define BITNET_SAMPLING_H
+
+#include "bitnet/engine.h"
+#include "cmd/args.h"
+
+typedef struct sampling_opts {
+    bitnet_sampler_desc desc;
+    arg_list bias_text, stop;
+    bitnet_logit_bias bias[ARG_LIST_CAP]; /* of desc, after sampling_finish */
+} sampling_opts;
+
+/* What the options hold before parsing: the library's defaults and a seed still to be drawn. */
+sampling_opts sampling_default(void);
+/* Parses the biases, draws the seed when none was given. *s must stay where it is from here on.
+ * E_INVAL: a bias is not TOKEN_ID+BIAS. */
+bitnet_status sampling_finish(sampling_opts *s, bitnet_error *err);
+
+/* Rows of a verb's option table; `o` is a sampling_opts. */
+/* clang-format off */
+#define SAMPLING_OPTS(o)                                                                            \
+    {'s', "seed", ARG_U64, &(o).desc.seed, "N", NULL, "seed of the sampler; random when absent", 0, 0}, \
+    {0, "temp", ARG_FLOAT, &(o).desc.temp, "X", NULL, "temperature; 0 = greedy (0.8)", 0, 100},     \
+    {0, "top-k", ARG_INT, &(o).desc.top_k, "N", NULL, "keep the N likeliest; 0 = off (40)", 0, INT32_MAX}, \
+    {0, "top-p", ARG_FLOAT, &(o).desc.top_p, "X", NULL,                                             \
+     "keep the likeliest that make up X; 1 = off (0.95)", 0, 1},                                    \
+    {0, "min-p", ARG_FLOAT, &(o).desc.min_p, "X", NULL,                                             \
+     "drop what is below X times the likeliest; 0 = off (0.05)", 0, 1},                             \
+    {0, "repeat-penalty", ARG_FLOAT, &(o).desc.repeat_penalty, "X", NULL,                           \
+     "divide the logits of recent tokens by X; 1 = off (1)", 0, 100},                               \
+    {0, "repeat-last-n", ARG_INT, &(o).desc.penalty_last_n, "N", NULL,                              \
+     "how many tokens are recent; 0 = off, -1 = all (64)", -1, INT32_MAX},                          \
+    {0, "presence-penalty", ARG_FLOAT, &(o).desc.presence_penalty, "X", NULL,                       \
+     "taken from the logit of each recent token; 0 = off", -100, 100},                              \
+    {0, "frequency-penalty", ARG_FLOAT, &(o).desc.frequency_penalty, "X", NULL,                     \
+     "taken once for each time it occurs; 0 = off", -100, 100},                                     \
+    {0, "logit-bias", ARG_LIST, &(o).bias_text, "ID+X|ID-X", NULL,                                  \
+     "added to the logit of token ID; ID-inf bans it; may be repeated", 0, 0},                      \
+    {0, "stop", ARG_LIST, &(o).stop, "TEXT", NULL,                                                  \
+     "end before this text; may be repeated, up to 16", 0, 0},                                      \
+    {'r', "reverse-prompt", ARG_LIST, &(o).stop, "TEXT", NULL, "the same as --stop", 0, 0}
+/* clang-format on */
+
+#endif

@@ -1,0 +1,246 @@
+/* test_backend.c: the CPU backend through its seam: products of ternary rows that are no multiple of 128
+ * long, of ordinary rows of every type, with a scale; bias, embedding, the last row; what reserve takes.
+ */
+#include "load_file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "count_alloc.h"
+#include "format/blocks.h"
+
+static const bitnet_backend_ops *const ops = &bitnet_backend_cpu;
+
+static bitnet_backend *open_backend(const bitnet_allocator *a, int32_t n_threads) {
+    bitnet_backend *be;
+    bitnet_backend_desc bd = {.n_threads = n_threads};
+    if (a) bd.allocator = *a;
+    assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
+    return be;
+}
+
+static bitnet_buf *buffer(bitnet_backend *be, const float *x, size_t n) {
+    bitnet_buf *b;
+    assert_int_equal(ops->alloc(be, n * sizeof *x, &b), BITNET_OK);
+    if (x) assert_int_equal(ops->write(be, b, 0, x, n * sizeof *x), BITNET_OK);
+    return b;
+}
+
+static bitnet_weight *bind(bitnet_backend *be, uint32_t type, const void *data, int64_t k,
+                           int64_t n, float scale) {
+    bitnet_tensor t = {.name = "test",
+                       .type = (bitnet_type)type,
+                       .ne = {k, n},
+                       .data = data,
+                       .scale = scale,
+                       .is_ternary = type == BITNET_TYPE_I2_S};
+    bitnet_weight *w;
+    bitnet_error err = {0};
+    if (ops->bind(be, &t, &w, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
+    return w;
+}
+
+static void fill(float *x, size_t n, uint64_t seed) {
+    uint64_t rng = rng_seed(seed);
+    for (size_t i = 0; i < n; i++)
+        x[i] = 4.0f * rng_float(&rng) - 2.0f;
+}
+
+/* Rows of codes in layout A, padded to k_pad with code 1; the weights themselves in t. */
+static void make_codes(uint8_t *codes, int8_t *t, size_t k, size_t n) {
+    uint64_t rng = rng_seed(5);
+    size_t k_pad = (k + 127) / 128 * 128;
+    memset(codes, 0, k_pad / 4 * n);
+    for (size_t r = 0; r < n; r++)
+        for (size_t j = 0; j < k_pad; j++) {
+            uint32_t code = j < k ? (uint32_t)(rng_next(&rng) >> 40) % 3 : 1;
+            if (j < k) t[r * k + j] = (int8_t)((int)code - 1);
+            codes[r * k_pad / 4 + 32 * (j / 128) + j % 32] |=
+                (uint8_t)(code << (6 - 2 * (j % 128 / 32)));
+        }
+}
+
+/* y = f32(sum t q) / s * w_scale with q by formats page 2.6; one row of x. */
+static float ternary_dot(const int8_t *t, const float *x, size_t k, float w_scale) {
+    float amax = 1e-5f;
+    int64_t acc = 0;
+    for (size_t j = 0; j < k; j++)
+        amax = fmaxf(amax, fabsf(x[j]));
+    float s = 127.0f / amax;
+    for (size_t j = 0; j < k; j++)
+        acc += t[j] * (int64_t)fminf(fmaxf(rintf(x[j] * s), -128.0f), 127.0f);
+    return (float)acc / s * w_scale;
+}
+
+static void ternary_rows_of_any_length_are_multiplied_exactly(void **state) {
+    (void)state;
+    enum { MAX_K = 8640, N = 21, T = 3 };
+    static const size_t ks[] = {1, 64, 100, 128, 192, 1000, 8640};
+    static float x[T * MAX_K], y[T * N];
+    static uint8_t codes[N * (MAX_K + 127) / 4];
+    static int8_t t[N * MAX_K];
+    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+        for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+            size_t k = ks[i];
+            bitnet_backend *be = open_backend(NULL, n_threads);
+            make_codes(codes, t, k, N);
+            fill(x, T * k, k);
+            bitnet_weight *w = bind(be, BITNET_TYPE_I2_S, codes, (int64_t)k, N, 0.375f);
+            bitnet_buf *xb = buffer(be, x, T * k), *yb = buffer(be, NULL, T * N);
+            assert_int_equal(ops->reserve(be, T, 16), BITNET_OK);
+            assert_int_equal(ops->begin(be, T), BITNET_OK);
+            ops->matmul(be, yb, xb, w, T);
+            assert_int_equal(ops->end(be), BITNET_OK);
+            assert_int_equal(ops->read(be, y, yb, 0, sizeof y), BITNET_OK);
+            for (size_t at = 0; at < T * N; at++) {
+                float want = ternary_dot(t + at % N * k, x + at / N * k, k, 0.375f);
+                if (memcmp(&y[at], &want, sizeof want))
+                    fail_msg("k %zu, token %zu, row %zu: %.9g, expected %.9g", k, at / N, at % N,
+                             (double)y[at], (double)want);
+            }
+            ops->unbind(be, w);
+            ops->free(be, xb);
+            ops->free(be, yb);
+            ops->close(be);
+        }
+}
+
+/* An ordinary product of every type, against double over the decoded weights. */
+static void ordinary_products_are_those_of_the_decoded_weights(void **state) {
+    (void)state;
+    enum { K = 512, N = 37, T = 5 };
+    /* each of K products is rounded once, then passes K/16 + 4 additions; |w x| <= 4 */
+    const double TOLERANCE = 0x1p-24 * (double)((K / 16 + 6) * 4 * K);
+    static const uint32_t types[] = {BITNET_TYPE_F32,   BITNET_TYPE_F16,  BITNET_TYPE_BF16,
+                                     BITNET_TYPE_Q8_0,  BITNET_TYPE_Q6_K, BITNET_TYPE_Q4_0,
+                                     BITNET_TYPE_TQ1_0, BITNET_TYPE_TQ2_0};
+    static float w_f32[N * K], x[T * K], y[T * N], last[N], row[K];
+    static uint8_t blocks[N * K * 4];
+    fill(w_f32, N * K, 1);
+    fill(x, T * K, 2);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+            bitnet_backend *be = open_backend(NULL, n_threads);
+            bitnet_block_encoder(types[i])(blocks, w_f32, N * K);
+            bitnet_weight *w = bind(be, types[i], blocks, K, N, 0.5f);
+            bitnet_buf *xb = buffer(be, x, T * K), *yb = buffer(be, NULL, T * N),
+                       *lb = buffer(be, NULL, N);
+            assert_int_equal(ops->reserve(be, T, 16), BITNET_OK);
+            assert_int_equal(ops->begin(be, T), BITNET_OK);
+            ops->matmul(be, yb, xb, w, T);
+            ops->matmul_last(be, lb, xb, w, T);
+            assert_int_equal(ops->end(be), BITNET_OK);
+            assert_int_equal(ops->read(be, y, yb, 0, sizeof y), BITNET_OK);
+            assert_int_equal(ops->read(be, last, lb, 0, sizeof last), BITNET_OK);
+            for (size_t r = 0; r < N; r++) {
+                bitnet_block_decoder(types[i])(row, blocks + r * bitnet_row_size(types[i], K), K);
+                for (size_t t = 0; t < T; t++) {
+                    double want = 0;
+                    for (size_t j = 0; j < K; j++)
+                        want += 0.5 * (double)row[j] * (double)x[t * K + j];
+                    if (fabs((double)y[t * N + r] - want) > TOLERANCE)
+                        fail_msg("%s, token %zu, row %zu: %.9g, expected %.9g",
+                                 bitnet_type_name(types[i]), t, r, (double)y[t * N + r], want);
+                }
+            }
+            assert_memory_equal(last, y + (T - 1) * N, sizeof last);
+            ops->unbind(be, w);
+            ops->free(be, xb);
+            ops->free(be, yb);
+            ops->free(be, lb);
+            ops->close(be);
+        }
+}
+
+static void embedding_rows_are_decoded_and_biases_are_added(void **state) {
+    (void)state;
+    enum { K = 256, N = 9, T = 4 };
+    static const bitnet_token ids[T] = {8, 0, 3, 8};
+    static const uint32_t types[] = {BITNET_TYPE_F32,  BITNET_TYPE_F16,  BITNET_TYPE_BF16,
+                                     BITNET_TYPE_Q8_0, BITNET_TYPE_Q6_K, BITNET_TYPE_Q4_0};
+    static float w_f32[N * K], bias[K], y[T * K], want[K];
+    static uint8_t blocks[N * K * 4];
+    fill(w_f32, N * K, 3);
+    fill(bias, K, 4);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        bitnet_backend *be = open_backend(NULL, 1);
+        bitnet_block_encoder(types[i])(blocks, w_f32, N * K);
+        bitnet_weight *w = bind(be, types[i], blocks, K, N, 1.0f),
+                      *b = bind(be, BITNET_TYPE_F32, bias, K, 1, 1.0f);
+        bitnet_buf *yb = buffer(be, NULL, T * K);
+        assert_int_equal(ops->reserve(be, T, 16), BITNET_OK);
+        assert_int_equal(ops->begin(be, T), BITNET_OK);
+        ops->embed(be, yb, w, ids, T);
+        ops->bias(be, yb, b, T);
+        assert_int_equal(ops->end(be), BITNET_OK);
+        assert_int_equal(ops->read(be, y, yb, 0, sizeof y), BITNET_OK);
+        for (size_t t = 0; t < T; t++) {
+            size_t row = (size_t)ids[t] * bitnet_row_size(types[i], K);
+            bitnet_block_decoder(types[i])(want, blocks + row, K);
+            for (size_t j = 0; j < K; j++)
+                want[j] += bias[j];
+            assert_memory_equal(y + t * K, want, sizeof want);
+        }
+        ops->unbind(be, w);
+        ops->unbind(be, b);
+        ops->free(be, yb);
+        ops->close(be);
+    }
+}
+
+static void reserve_takes_what_plan_says(void **state) {
+    (void)state;
+    const bitnet_backend_need need = {
+        .n_batch = 32, .n_ctx = 1000, .k_ternary = 8640, .k_blocks = 4096};
+    for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+        count_alloc count = {0};
+        bitnet_allocator a = count_alloc_of(&count);
+        bitnet_backend *be = open_backend(&a, n_threads);
+        bitnet_weight *t = bind(be, BITNET_TYPE_I2_S, "", 8640, 1, 1.0f),
+                      *q = bind(be, BITNET_TYPE_Q8_0, "", 4096, 1, 1.0f),
+                      *f = bind(be, BITNET_TYPE_F16, "", 65536, 1, 1.0f);
+        uint64_t before = count.live, plan = ops->plan(be, &need);
+        assert_int_equal(ops->reserve(be, 32, 1000), BITNET_OK);
+        /* int8 rows of 8704, their scales and sums; four decoded rows and the scores a thread */
+        uint64_t want = 32 * (8704 + 8) + (uint64_t)n_threads * (4 * 4096 + 1000) * sizeof(float);
+        assert_int_equal(plan, want);
+        assert_in_range(count.live - before, plan, plan + 1000); /* alignment of three buffers */
+        assert_int_equal(ops->reserve(be, 16, 500), BITNET_OK);  /* it only grows */
+        assert_in_range(count.live - before, plan, plan + 1000);
+        ops->unbind(be, t);
+        ops->unbind(be, q);
+        ops->unbind(be, f);
+        ops->close(be);
+        assert_int_equal(count.live, 0);
+    }
+}
+
+static void a_type_without_a_decoder_is_refused(void **state) {
+    (void)state;
+    bitnet_backend *be = open_backend(NULL, 1);
+    bitnet_tensor t = {
+        .name = "odd", .type = (bitnet_type)3, .ne = {256, 2}, .data = "", .scale = 1};
+    bitnet_weight *w;
+    bitnet_error err = {0};
+    assert_int_equal(ops->bind(be, &t, &w, &err), BITNET_E_UNSUPPORTED);
+    assert_string_equal(err.id, "backend.type");
+    assert_non_null(strstr(err.text, "Q4_1"));
+    t.type = BITNET_TYPE_F32, t.ne[0] = INT64_C(1) << 40;
+    assert_int_equal(ops->bind(be, &t, &w, &err), BITNET_E_UNSUPPORTED);
+    assert_string_equal(err.id, "backend.shape");
+    assert_null(w);
+    ops->close(be);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ternary_rows_of_any_length_are_multiplied_exactly),
+        cmocka_unit_test(ordinary_products_are_those_of_the_decoded_weights),
+        cmocka_unit_test(embedding_rows_are_decoded_and_biases_are_added),
+        cmocka_unit_test(reserve_takes_what_plan_says),
+        cmocka_unit_test(a_type_without_a_decoder_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
