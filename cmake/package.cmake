@@ -13,6 +13,9 @@ install(DIRECTORY core/include/bitnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
 install(TARGETS bitnet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # The page, when it has been built (scripts/build_js.mjs); asked at install time, not at configure time.
 install(DIRECTORY build/web/ DESTINATION ${CMAKE_INSTALL_DATADIR}/libbitnet/web OPTIONAL)
+# What `bitnet doctor --reference` runs (docs/reference.md).
+install(DIRECTORY tests/reference/bitnet_ref DESTINATION ${CMAKE_INSTALL_DATADIR}/libbitnet/reference
+        FILES_MATCHING PATTERN "*.py")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES models/bitnet-tales/MODEL.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/bitnet-tales)
 

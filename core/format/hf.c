@@ -112,7 +112,7 @@ static bool use_shard(hf_reader *r, shards *s, const bitnet_json_str *tensor,
     if (i < 0)
         return HF_REFUSE_AS(r, E_NOENT, "hf.shard.missing",
                             HF_INDEX ": names '%.96s', which is not among the files",
-                            bitnet_escape(&e, file->s, file->n));
+                            hf_escape(&e, file));
     s->is_used[i] = 1;
     return true;
 }
@@ -129,7 +129,7 @@ static bool check_tensor(hf_reader *r, shards *s, const bitnet_json_str *tensor,
     }
     return (found && (int64_t)found->file == find_shard(r, s, file)) ||
            HF_REFUSE(r, "hf.index.tensor", HF_INDEX ": '%.64s' should be in '%.64s' and is not",
-                     bitnet_escape(&t, tensor->s, tensor->n), bitnet_escape(&f, file->s, file->n));
+                     hf_escape(&t, tensor), hf_escape(&f, file));
 }
 
 /* Visits every entry of the index's weight_map. */

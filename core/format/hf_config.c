@@ -73,7 +73,7 @@ static bool choose_family(hf_reader *r, const bitnet_json *root, const struct fa
         *out = f;
         return true;
     }
-    bitnet_escape(&e, name.n ? name.s : type.s, name.n ? name.n : type.n);
+    hf_escape(&e, name.n ? &name : &type);
     return HF_REFUSE_AS(r, E_UNSUPPORTED, "hf.class",
                         "config.json: model class \"%.64s\"; supported are BitNetForCausalLM, "
                         "BitnetForCausalLM and LlamaForCausalLM",
@@ -89,7 +89,7 @@ static bool put_activation(hf_reader *r, const bitnet_json *root, const struct f
         return HF_REFUSE_AS(
             r, E_UNSUPPORTED, "hf.activation",
             "config.json: \"hidden_act\" is \"%.64s\"; supported are relu2 and silu",
-            bitnet_escape(&e, act.s, act.n));
+            hf_escape(&e, &act));
     set_key(r, "hidden_activation", key);
     bitnet_build_str(r->b, key, bitnet_json_is(&act, "silu") ? "silu" : "relu2",
                      bitnet_json_is(&act, "silu") ? 4 : 5);
@@ -187,7 +187,7 @@ static bool put_rope(hf_reader *r, const bitnet_json *root) {
     if (!is_linear && !bitnet_json_is(&type, "default"))
         return HF_REFUSE_AS(r, E_UNSUPPORTED, "hf.rope.scaling",
                             "config.json: RoPE scaling \"%.64s\"; supported are default and linear",
-                            bitnet_escape(&e, type.s, type.n));
+                            hf_escape(&e, &type));
     set_key(r, "rope.scaling.type", key);
     bitnet_build_str(r->b, key, is_linear ? "linear" : "none", is_linear ? 6 : 4);
     return !is_linear || put_number(r, &scaling, "factor", "rope.scaling.factor");
@@ -226,7 +226,7 @@ static bool read_quantization(hf_reader *r, const bitnet_json *root) {
     if (!bitnet_json_is(&method, "bitnet"))
         return HF_REFUSE_AS(r, E_UNSUPPORTED, "hf.quantization",
                             "config.json: quantization method \"%.64s\"; supported is bitnet",
-                            bitnet_escape(&e, method.s, method.n));
+                            hf_escape(&e, &method));
     if (has_norm)
         return HF_REFUSE_AS(r, E_UNSUPPORTED, "hf.rms_norm",
                             "config.json: \"use_rms_norm\" is true: a norm before every projection "

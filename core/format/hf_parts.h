@@ -49,6 +49,13 @@ typedef struct hf_reader {
     bitnet_st_list tensors;
 } hf_reader;
 
+/* A string of a text, resolved, for an error message. */
+static inline const char *hf_escape(bitnet_escaped *e, const bitnet_json_str *s) {
+    char text[256];
+    size_t n = bitnet_json_text(s, text, sizeof text);
+    return n <= sizeof text ? bitnet_escape(e, text, n) : bitnet_escape(e, s->s, s->n);
+}
+
 /* What the texts are called in error messages. */
 #define HF_CONFIG     "config.json"
 #define HF_GENERATION "generation_config.json"

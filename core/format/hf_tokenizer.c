@@ -86,7 +86,7 @@ static bool visit_normalizer(hf_reader *r, pipeline *p, const bitnet_json *part)
     bitnet_json_str type = get_str(part, "type");
     return HF_REFUSE_AS(r, E_UNSUPPORTED, "hf.tokenizer.normalizer",
                         HF_TOKENIZER ": normalizer \"%.64s\" is not supported",
-                        bitnet_escape(&e, type.s, type.n));
+                        hf_escape(&e, &type));
 }
 
 /* Appends to the description of the pre-tokenizers; what does not fit is cut off and known to nobody. */

@@ -96,7 +96,7 @@ static bool count(vocab *v, const found_token *f) {
     bitnet_escaped e;
     if (f->id < 0 || f->id >= MAX_IDS)
         return REFUSE(v, "hf.tokenizer.id", "token '%.64s' has id %lld; allowed are 0 to %d",
-                      bitnet_escape(&e, f->text.s, f->text.n), (long long)f->id, MAX_IDS - 1);
+                      hf_escape(&e, &f->text), (long long)f->id, MAX_IDS - 1);
     if (n > MAX_TEXT)
         return REFUSE(v, "hf.tokenizer.text", "token %lld has %zu bytes; allowed are %u",
                       (long long)f->id, n, MAX_TEXT);
@@ -331,7 +331,7 @@ static bool read_options(vocab *v) {
     for (size_t i = 0; i < 2; i++)
         if (bitnet_json_find(&v->model, affixes[i], &j) && bitnet_json_string(&j, &s) && s.n)
             return HF_REFUSE_AS(v->r, E_UNSUPPORTED, "hf.tokenizer.affix",
-                                HF_TOKENIZER ": a model with a %s is not supported", affixes[i]);
+                                HF_TOKENIZER ": a model with %s is not supported", affixes[i]);
     v->unknown_id = -1;
     if (v->kind == HF_VOCAB_BYTES) return true;
     if (bitnet_json_find(&v->model, "byte_fallback", &j)) bitnet_json_bool(&j, &v->has_bytes);

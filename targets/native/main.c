@@ -25,6 +25,7 @@ static void print_help(FILE *out) {
     for (size_t i = 0; i < N_VERBS; i++)
         fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
     fprintf(out, "\n  bitnet run -p \"Once upon a time\"     with the embedded model\n"
+                 "  bitnet chat -m model.gguf            any GGUF file or Hugging Face folder\n"
                  "  bitnet <verb> --help                 the options of a verb\n"
                  "  bitnet --version                     version, compiler, SIMD tiers\n");
 }

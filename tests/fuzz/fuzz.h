@@ -27,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
+#ifndef FUZZ_OWN_MUTATOR
 /* Counts, lengths, types and offsets break at their edges, which random bytes seldom hit: every
  * other mutation writes an edge value somewhere, as 4 or 8 bytes. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed) {
@@ -44,5 +45,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         data[at + i] = (uint8_t)(v >> (8 * i));
     return size;
 }
+#endif
 
 #endif

@@ -86,7 +86,7 @@ static inline void put_tagged(hf_folder *f, const char *file, const char *name, 
 /* One projection [rows, cols]: packed with a BF16 scale of 0.5, or dense. */
 static inline void put_projection(hf_folder *f, const char *file, const char *module, size_t rows,
                                   size_t cols, const char *dtype) {
-    char name[128], shape[32];
+    char name[160], shape[48];
     bool is_packed = strcmp(dtype, "U8") == 0;
     size_t n = is_packed ? rows / 4 : rows, size = strcmp(dtype, "F32") == 0 ? 4
                                                    : is_packed               ? 1

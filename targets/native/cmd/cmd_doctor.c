@@ -198,12 +198,19 @@ static void print_comparison(const doctor *d, const bitnet_model_info *info, con
     if (c->n_compared < d->n) printf("; %d ties left out", d->n - c->n_compared);
     if (d->n > 1)
         printf("\nperplexity        %.6f, the reference's %.6f", c->perplexity, ref->perplexity);
-    printf("\n\n%s\n",
-           !c->holds ? "The model DIFFERS from the reference."
-           : c->allowed > MAX_REL_ERROR
-               ? "No difference beyond what roundings of activations spread; --layers 1 "
-                 "compares more strictly."
-               : "The model answers as the reference does.");
+    if (!c->holds)
+        printf("\n");
+    else
+        printf("\n\n%s\n", c->allowed > MAX_REL_ERROR
+                               ? "No difference beyond what roundings of activations spread; fewer "
+                                 "--layers and --ids compare more strictly."
+                               : "The model answers as the reference does.");
+}
+
+/* The exit code: 0, or 1 and a sentence. */
+static int verdict(bool holds, const char *sentence) {
+    if (!holds) fprintf(stderr, "bitnet: error: %s\n", sentence);
+    return !holds;
 }
 
 static int print_comparison_json(const doctor *d, const bitnet_model_info *info,
@@ -244,7 +251,8 @@ static int report(const doctor *d, const bitnet_model *m, const float *ours,
     else
         print_comparison(d, &info, &c, ref);
     if (code == 0) code = args_flush();
-    return code ? code : !c.holds;
+    return code ? code
+                : verdict(c.holds, "the model differs from the reference [doctor.reference]");
 }
 
 /* The model with its first n_layer layers only: the key that counts them is named after the
@@ -328,10 +336,9 @@ static int check_variants(doctor *d) {
         if (i == 0) first = hash;
         is_equal = is_equal && hash == first;
     }
-    printf("\n%s\n", is_equal ? "All kernels of this machine give the same bits."
-                              : "The kernels of this machine DIFFER.");
+    if (is_equal) printf("\nAll kernels of this machine give the same bits.\n");
     int code = args_flush();
-    return code ? code : !is_equal;
+    return code ? code : verdict(is_equal, "kernels of this machine differ [doctor.kernels]");
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

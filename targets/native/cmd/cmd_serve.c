@@ -3,7 +3,7 @@
  * stdout gets exactly one line, the URL, when connections are accepted; everything else goes to
  * stderr.
  */
-#define _GNU_SOURCE /* readlink, sigaction, realpath, posix_spawn */
+#define _GNU_SOURCE /* sigaction, realpath, posix_spawn */
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/args.h"
+#include "cmd/beside.h"
 #include "cmd/cmd.h"
 #include "http/server.h"
 #include "model_embedded.h"
@@ -39,27 +40,10 @@ static void set_handler(void (*handler)(int)) {
     sigaction(SIGTERM, &sa, NULL);
 }
 
-/* The folder of the executable; false where the system does not tell. */
-static bool executable_folder(char out[PATH_MAX]) {
-    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
-    if (n <= 0) return false;
-    out[n] = '\0';
-    char *slash = strrchr(out, '/');
-    if (!slash) return false;
-    *slash = '\0';
-    return true;
-}
-
 /* The page of a build tree, then of an installation. */
 static bool find_web_root(char out[PATH_MAX]) {
     static const char *const places[] = {"../web", "../share/libbitnet/web"};
-    char folder[PATH_MAX], path[PATH_MAX + 32];
-    if (!executable_folder(folder)) return false;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, places[i]);
-        if (realpath(path, out)) return true;
-    }
-    return false;
+    return find_beside(out, places, 2);
 }
 
 static bool has_display(void) {

@@ -1,4 +1,4 @@
-"""python3 bitnet_ref MODEL --ids 1,2,3 [--i2s-layout b] [--override-kv KEY=TYPE:VALUE] [--layers N] [--out logits.f32] [--json]
+"""python3 bitnet_ref MODEL --ids 1,2,3 [--i2s-layout b] [--override-kv KEY=TYPE:VALUE] [--layers N] [--out FILE] [--json]
 
 MODEL is a GGUF file, the first part of a split one, or a Hugging Face folder. stdout gets a table, or one JSON object;
 --out the logits, f32 little-endian [ids][vocabulary]. The exit status is 1 when the model cannot be read, 69 without
@@ -19,6 +19,7 @@ except ImportError as error:
     print("bitnet_ref: error: NumPy is not installed for this Python", file=sys.stderr)
     sys.exit(69)
 
+
 def arguments():
     p = argparse.ArgumentParser(prog="bitnet_ref", description="The reference implementation.")
     p.add_argument("--version", action="version", version="bitnet_ref 1")
@@ -33,18 +34,20 @@ def arguments():
 
 
 def show(found):
-    print(f"{found['container']}, {found['arch']} ({found['act']}), {found['n_layer']} layers, {found['n_vocab']} tokens")
+    print(f"{found['container']}, {found['arch']}, {found['act']}, {found['n_layer']} layers, {found['n_vocab']} tokens")
     print(f"{'pos':>4} {'id':>7} {'argmax':>7} {'logit':>10} {'gap':>10} {'nll next':>10} {'spread':>9}")
     for i, p in enumerate(found["positions"]):
         nll = "" if p["nll"] is None else f"{p['nll']:.5f}"
-        print(f"{i:4d} {p['id']:7d} {p['argmax']:7d} {p['top'][0][1]:10.5f} {p['gap']:10.5f} {nll:>10} {p['spread']:9.1e}")
+        print(f"{i:4d} {p['id']:7d} {p['argmax']:7d} {p['top'][0][1]:10.5f} {p['gap']:10.5f} {nll:>10} "
+              f"{p['spread']:9.1e}")
     if found["perplexity"] is not None:
         print(f"perplexity {found['perplexity']:.6f}")
 
 
 def progress(done, total):
     if sys.stderr.isatty():
-        print(f"\rreference: layer {done} of {total}\033[K", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        line = "" if done == total else f"reference: layer {done} of {total}"
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
 
 
 def main():
