@@ -98,6 +98,8 @@ static const bitnet_pretok table[] = {
     {"gpt2/falcon3", bitnet_pretok_llama3, true, true},
     {"gpt2/falcon_e", bitnet_pretok_llama3, true, true},
     {"gpt2/gpt-2", bitnet_pretok_gpt2, false, false},
+    {"gpt2/olmo", bitnet_pretok_gpt2, false, false}, /* GPT-NeoX's vocabulary: TriLM */
+    {"gpt2/mpt", bitnet_pretok_gpt2, false, false},
 };
 
 const bitnet_pretok *bitnet_pretok_find(const char *pre, size_t len) {

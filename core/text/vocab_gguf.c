@@ -86,7 +86,7 @@ static bool choose_pre(bitnet_vocab_builder *b) {
         return REFUSE_AS(
             b, E_UNSUPPORTED, "tokenizer.pre",
             "tokenizer.ggml.pre is \"%.48s\"; supported are llama-bpe, llama3, llama-v3, "
-            "falcon3, falcon_e and gpt-2 (--override-kv tokenizer.ggml.pre=str:NAME)",
+            "falcon3, falcon_e, gpt-2, olmo and mpt (--override-kv tokenizer.ggml.pre=str:NAME)",
             bitnet_escape(&e, s, len));
     b->name = b->pretok->name;
     return true;

@@ -7,8 +7,6 @@
  * mappings and reads, within its memory, whichever allocation fails; a directory can be visited byte by
  * byte, and its vocabulary either is refused or encodes text.
  */
-#include <stdbool.h>
-
 #include "fuzz_text.h"
 
 #include "count_alloc.h"

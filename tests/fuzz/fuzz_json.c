@@ -1,8 +1,6 @@
 /* fuzz_json.c: any bytes as JSON. The reader accepts or names a place inside the text; what it accepts
  * can be walked value by value, every string fits where it says it does, and numbers are those of strtod.
  */
-#include <stdbool.h>
-
 #include "fuzz_text.h"
 
 #include "format/json.h"

@@ -6,8 +6,6 @@
  * is the whole file. The reader gives a list or an error, the same through a mapping and through reads,
  * within its memory, whichever allocation fails; a list is sorted, and its tensors fill the data.
  */
-#include <stdbool.h>
-
 #include "fuzz_text.h"
 
 #include "count_alloc.h"

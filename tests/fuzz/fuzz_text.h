@@ -5,6 +5,8 @@
 #define BITNET_TEST_FUZZ_TEXT_H
 
 #define FUZZ_OWN_MUTATOR
+#include <stdbool.h>
+
 #include "fuzz.h"
 
 /* Where the value at `at` ends: at the comma or bracket that closes it, strings skipped. */

@@ -1,6 +1,7 @@
 /* make_seeds.c: writes starting inputs for the fuzzers into a folder that exists.
  *
- *     make_seeds FOLDER     FOLDER/gguf-* for fuzz_gguf, and so on: tokenizer, tokenize, chat
+ *     make_seeds FOLDER     FOLDER/gguf-* for fuzz_gguf, and so on: tokenizer, tokenize, chat,
+ *                           json, safetensors, hf
  *
  * Small and sound, and together they hold every value type, several tensor types and every kind of
  * token, so that a mutation has something to break.
@@ -127,6 +128,54 @@ static void save_tokenize(void) {
                                 "a\xe2\x96\x81 's'T");
 }
 
+static void save_json(void) {
+    SAVE_TEXT("json-all",
+              "{\"a\":[1,-0.5e-3,true,null],\"\\u0062\\n\":{\"c\":\"\\ud83d\\ude00\xc3\xa9\"}} ");
+    SAVE_TEXT("json-deep", "[[[[[[[[[[[[{\"a\":[[[[[[[[[[[]]]]]]]]]]]}]]]]]]]]]]]]");
+    SAVE_TEXT("json-numbers", "[9223372036854775807,1.7976931348623157e308,9007199254740993.0001]");
+}
+
+/* bytes of data | header */
+static void save_safetensors(void) {
+    SAVE_TEXT(
+        "safetensors-sound",
+        "\x16{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"BF16\",\"shape\":[2,3],"
+        "\"data_offsets\":[0,12]},\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[12,16]},"
+        "\"c\":{\"dtype\":\"U8\",\"shape\":[1,6],\"data_offsets\":[16,22]}}  ");
+    SAVE_TEXT("safetensors-whole", "\xff\x02\0\0\0\0\0\0\0{}");
+}
+
+/* config | tokenizer | tokenizer_config | generation_config | index, zero bytes between */
+#define HF_CONFIG                                                                                  \
+    "{\"architectures\":[\"BitNetForCausalLM\"],\"model_type\":\"bitnet\",\"hidden_act\":"         \
+    "\"relu2\",\"hidden_size\":8,\"intermediate_size\":4,\"num_hidden_layers\":1,"                 \
+    "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"rms_norm_eps\":1e-05,\"rope_theta\":"   \
+    "500000.0,\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"bos_token_id\":3,"             \
+    "\"eos_token_id\":[4,3],\"tie_word_embeddings\":false,\"quantization_config\":"                \
+    "{\"quant_method\":\"bitnet\",\"linear_class\":\"autobitlinear\","                             \
+    "\"modules_to_not_convert\":[\"lm_head\",\"up_proj\"]}}"
+#define HF_ADDED                                                                                   \
+    "{\"added_tokens\":[{\"id\":3,\"content\":\"<s>\",\"special\":true},{\"id\":4,"                \
+    "\"content\":\"<end>\"}],"
+#define HF_SPACES "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"\\u2581\"},"
+
+static void save_folders(void) {
+    SAVE_TEXT(
+        "hf-bytes", HF_CONFIG
+        "\0" HF_ADDED "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{}},"
+        "{\"Sequence\":{}}]},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},"
+        "\"merges\":[[\"a\",\"b\"]]}}\0{\"chat_template\":\"x\",\"add_bos_token\":true}\0"
+        "{\"eos_token_id\":4}\0{\"weight_map\":{\"lm_head.weight\":\"model.safetensors\"}}");
+    SAVE_TEXT("hf-merges", HF_CONFIG
+              "\0" HF_ADDED HF_SPACES
+              "\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<s>\",\"vocab\":"
+              "{\"a\":0,\"<0x41>\":1,\"aa\":2},\"merges\":[\"a a\"]}}");
+    SAVE_TEXT("hf-scores", HF_CONFIG
+              "\0" HF_ADDED HF_SPACES
+              "\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",-1],[\"b\",-2.5]]}}");
+}
+
 /* flags | role, length, content ... */
 static void save_chat(void) {
     SAVE_TEXT("chat-turns", "\x01\x00\x05 Obey\x01\x02Hi\x02\x05Hello\x01\x04"
@@ -147,5 +196,8 @@ int main(int argc, char **argv) {
     save_tokenizers();
     save_tokenize();
     save_chat();
+    save_json();
+    save_safetensors();
+    save_folders();
     return 0;
 }

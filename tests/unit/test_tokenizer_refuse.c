@@ -27,8 +27,8 @@ static bitnet_status build_named(const char *model, const char *pre, const char 
 
 static void pre_tokenizers_are_known_by_all_their_names(void **state) {
     (void)state;
-    static const char *const names[] = {"llama-bpe", "llama3",   "llama-v3",
-                                        "falcon3",   "falcon_e", "gpt-2"};
+    static const char *const names[] = {"llama-bpe", "llama3", "llama-v3", "falcon3",
+                                        "falcon_e",  "gpt-2",  "olmo",     "mpt"};
     tiny_vocab t;
     tiny_vocab_init(&t);
     for (size_t i = 0; i < LEN(names); i++) {
