@@ -66,11 +66,11 @@ static inline int32_t cpu_items_a_slice(int32_t n) {
     return CPU_ELEM_GRAIN / n + 1;
 }
 
-void cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w, const bitnet_token *ids,
-               int32_t n_tok);
-void cpu_matmul(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                int32_t n_tok);
-void cpu_matmul_last(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                     int32_t n_tok);
+void bitnet_cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w,
+                      const bitnet_token *ids, int32_t n_tok);
+void bitnet_cpu_matmul(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                       const bitnet_weight *w, int32_t n_tok);
+void bitnet_cpu_matmul_last(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                            const bitnet_weight *w, int32_t n_tok);
 
 #endif

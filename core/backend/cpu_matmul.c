@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-void cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w, const bitnet_token *ids,
-               int32_t n_tok) {
+void bitnet_cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w,
+                      const bitnet_token *ids, int32_t n_tok) {
     size_t k = (size_t)w->k;
     for (int32_t t = 0; t < n_tok; t++) {
         float *out = cpu_f32(y) + (size_t)t * k;
@@ -138,12 +138,12 @@ static void matmul_rows(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *xb,
     cpu_wrote(be, y);
 }
 
-void cpu_matmul(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                int32_t n_tok) {
+void bitnet_cpu_matmul(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                       const bitnet_weight *w, int32_t n_tok) {
     matmul_rows(be, y, x, 0, w, n_tok);
 }
 
-void cpu_matmul_last(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                     int32_t n_tok) {
+void bitnet_cpu_matmul_last(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                            const bitnet_weight *w, int32_t n_tok) {
     matmul_rows(be, y, x, n_tok - 1, w, 1);
 }

@@ -39,7 +39,8 @@ static bool open_text(hf_reader *r, const char *name, uint64_t max, bitnet_view 
     return st >= 0 || HF_REFUSE_AS(r, E_IO, "hf.read", "%s: reading it failed", name);
 }
 
-bool hf_open_json(hf_reader *r, const char *name, const char *s, size_t n, bitnet_json *root) {
+bool bitnet_hf_open_json(hf_reader *r, const char *name, const char *s, size_t n,
+                         bitnet_json *root) {
     *root = bitnet_json_open(s, n);
     bitnet_json j = *root;
     bool is_object = bitnet_json_peek(&j) == BITNET_JSON_OBJECT;
@@ -188,14 +189,14 @@ static bool read_weights(hf_reader *r) {
     bool ok = open_text(r, HF_INDEX, MAX_INDEX, &index) && make_shards(r, &s);
     bool has_index = ok && find_file(r, HF_INDEX);
     if (has_index)
-        ok = hf_open_json(r, HF_INDEX, index.s, index.n, &root) &&
+        ok = bitnet_hf_open_json(r, HF_INDEX, index.s, index.n, &root) &&
              each_entry(r, &root, &s, use_shard) && read_shards(r, &s) &&
              each_entry(r, &root, &s, check_tensor);
     else
         ok = ok && use_single(r, &s) && read_shards(r, &s);
     bitnet_view_close(&index, r->alloc);
     free_shards(r, &s);
-    return ok && hf_read_tensors(r);
+    return ok && bitnet_hf_read_tensors(r);
 }
 
 /* ---- the folder -------------------------------------------------------------------------- */
@@ -212,7 +213,7 @@ static bool read_tokenizer(hf_reader *r) {
         ok = r->status >= 0;
     }
     bitnet_view_close(&json, r->alloc);
-    if (ok) hf_put_token_ids(r);
+    if (ok) bitnet_hf_put_token_ids(r);
     return ok;
 }
 
@@ -221,8 +222,9 @@ static bool read_generation(hf_reader *r) {
     bitnet_view v;
     bitnet_json root;
     if (!open_text(r, HF_GENERATION, MAX_CONFIG, &v)) return false;
-    bool ok = !find_file(r, HF_GENERATION) ||
-              (hf_open_json(r, HF_GENERATION, v.s, v.n, &root) && hf_read_generation(r, &root));
+    bool ok =
+        !find_file(r, HF_GENERATION) || (bitnet_hf_open_json(r, HF_GENERATION, v.s, v.n, &root) &&
+                                         bitnet_hf_read_generation(r, &root));
     bitnet_view_close(&v, r->alloc);
     return ok;
 }
@@ -234,8 +236,9 @@ static bool read_folder(hf_reader *r) {
     if (!find_file(r, HF_CONFIG))
         return HF_REFUSE_AS(r, E_INVAL, "hf.config.missing", "no config.json among the files");
     if (!open_text(r, HF_CONFIG, MAX_CONFIG, &v)) return false;
-    bool ok = hf_open_json(r, HF_CONFIG, v.s, v.n, &root) && hf_read_config(r, &root) &&
-              read_generation(r) && read_tokenizer(r) && read_weights(r);
+    bool ok = bitnet_hf_open_json(r, HF_CONFIG, v.s, v.n, &root) &&
+              bitnet_hf_read_config(r, &root) && read_generation(r) && read_tokenizer(r) &&
+              read_weights(r);
     bitnet_view_close(&v, r->alloc);
     return ok;
 }

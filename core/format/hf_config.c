@@ -256,11 +256,11 @@ static bool read_eos(hf_reader *r, const char *file, const bitnet_json *root) {
     return true;
 }
 
-bool hf_read_generation(hf_reader *r, const bitnet_json *root) {
+bool bitnet_hf_read_generation(hf_reader *r, const bitnet_json *root) {
     return read_eos(r, HF_GENERATION, root);
 }
 
-void hf_put_token_ids(hf_reader *r) {
+void bitnet_hf_put_token_ids(hf_reader *r) {
     const struct {
         const char *key;
         int64_t id;
@@ -273,7 +273,7 @@ void hf_put_token_ids(hf_reader *r) {
         if (ids[i].id >= 0) bitnet_build_i64(r->b, ids[i].key, ids[i].id);
 }
 
-bool hf_read_config(hf_reader *r, const bitnet_json *root) {
+bool bitnet_hf_read_config(hf_reader *r, const bitnet_json *root) {
     hf_config *c = &r->config;
     const struct family *f;
     bitnet_json_str path = {"", 0, false};

@@ -64,15 +64,17 @@ static inline const char *hf_escape(bitnet_escaped *e, const bitnet_json_str *s)
 #define HF_INDEX      "model.safetensors.index.json"
 
 /* Checks that the text is one JSON object; *root is then a reader at it. */
-bool hf_open_json(hf_reader *r, const char *name, const char *s, size_t n, bitnet_json *root);
+bool bitnet_hf_open_json(hf_reader *r, const char *name, const char *s, size_t n,
+                         bitnet_json *root);
 
 /* ---- hf_config.c */
-bool hf_read_config(hf_reader *r, const bitnet_json *root);
-bool hf_read_generation(hf_reader *r, const bitnet_json *root); /* after hf_read_config */
-void hf_put_token_ids(hf_reader *r);
+bool bitnet_hf_read_config(hf_reader *r, const bitnet_json *root);
+bool bitnet_hf_read_generation(hf_reader *r,
+                               const bitnet_json *root); /* after bitnet_hf_read_config */
+void bitnet_hf_put_token_ids(hf_reader *r);
 
 /* ---- hf_tensors.c */
-bool hf_read_tensors(hf_reader *r);
+bool bitnet_hf_read_tensors(hf_reader *r);
 
 /* ---- hf_vocab.c */
 typedef enum hf_vocab_kind {
@@ -83,6 +85,7 @@ typedef enum hf_vocab_kind {
 
 /* tokenizer.ggml.tokens, token_type, and merges or scores; `is_falcon3` is set when the tokens are those
  * of Falcon3. `root` is tokenizer.json. */
-bool hf_read_vocab(hf_reader *r, const bitnet_json *root, hf_vocab_kind kind, bool *is_falcon3);
+bool bitnet_hf_read_vocab(hf_reader *r, const bitnet_json *root, hf_vocab_kind kind,
+                          bool *is_falcon3);
 
 #endif

@@ -254,7 +254,7 @@ static bool check_scale(hf_reader *r, const bitnet_st_tensor *t, const match *m)
                   "a weight_scale without packed weights beside it");
 }
 
-bool hf_read_tensors(hf_reader *r) {
+bool bitnet_hf_read_tensors(hf_reader *r) {
     for (uint32_t i = 0; i < r->tensors.n; i++) {
         const bitnet_st_tensor *t = &r->tensors.tensor[i];
         match m = find_match(t->name);

@@ -233,7 +233,7 @@ static bool read_pipeline(hf_reader *r, pipeline *p, const bitnet_json *root,
         return false;
     if (!choose_kind(r, p, &model)) return true;
     if (!check_parts(r, p)) return false;
-    if (!hf_read_vocab(r, root, p->kind, &is_falcon3)) return false;
+    if (!bitnet_hf_read_vocab(r, root, p->kind, &is_falcon3)) return false;
     if (p->kind == HF_VOCAB_BYTES)
         put_pre(r, p, is_falcon3);
     else
@@ -248,8 +248,8 @@ bitnet_status bitnet_hf_tokenizer(bitnet_dir_builder *b, const char *json, size_
     hf_reader r = {.alloc = b->alloc, .err = err, .b = b};
     pipeline p = {0};
     bitnet_json root, config_root;
-    bool ok = hf_open_json(&r, HF_TOKENIZER, json, len, &root) &&
-              (!config || hf_open_json(&r, HF_TOK_CONFIG, config, config_len, &config_root));
+    bool ok = bitnet_hf_open_json(&r, HF_TOKENIZER, json, len, &root) &&
+              (!config || bitnet_hf_open_json(&r, HF_TOK_CONFIG, config, config_len, &config_root));
     if (ok) read_pipeline(&r, &p, &root, config ? &config_root : NULL);
     return r.status;
 }

@@ -356,7 +356,8 @@ static bool make_tables(vocab *v) {
            HF_REFUSE_AS(v->r, E_NOMEM, "hf.memory", HF_TOKENIZER ": no memory for %u tokens", v->n);
 }
 
-bool hf_read_vocab(hf_reader *r, const bitnet_json *root, hf_vocab_kind kind, bool *is_falcon3) {
+bool bitnet_hf_read_vocab(hf_reader *r, const bitnet_json *root, hf_vocab_kind kind,
+                          bool *is_falcon3) {
     vocab v = {.r = r, .root = root, .kind = kind, .max_id = -1};
     bitnet_json_find(root, "model", &v.model);
     bool ok = read_options(&v) && walk(&v);

@@ -63,7 +63,10 @@ typedef struct bitnet_tensor_entry {
     bool is_layout_b; /* I2_S in blocks of 64 weights (bitnet_i2s_layout) */
 } bitnet_tensor_entry;
 
-typedef enum bitnet_container { BITNET_CONTAINER_GGUF, BITNET_CONTAINER_SAFETENSORS } bitnet_container;
+typedef enum bitnet_container {
+    BITNET_CONTAINER_GGUF,
+    BITNET_CONTAINER_SAFETENSORS
+} bitnet_container;
 
 /* {0} is an empty directory. Arrays are in file order; the indices order them by name. */
 typedef struct bitnet_dir {

@@ -122,8 +122,8 @@ static bitnet_status load(bitnet_model *m, const bitnet_model_desc *desc, bitnet
     bitnet_status st = open_files(m, desc, err);
     if (st >= 0) st = describe(m, err);
     if (st >= 0 && m->level != BITNET_LOAD_HEADER)
-        st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch_name, m->hp.n_vocab,
-                                 &m->allocator, err);
+        st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch_name, m->hp.n_vocab, &m->allocator,
+                                 err);
     bitnet_backend_desc bd = {desc->n_threads, desc->cpu_mask, desc->allocator};
     if (st >= 0) st = m->ops->open(&m->backend, &bd, err);
     if (st < 0 || m->level != BITNET_LOAD_WEIGHTS) return st;

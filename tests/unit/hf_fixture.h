@@ -17,6 +17,7 @@
 #include "count_alloc.h"
 #include "format/hf.h"
 #include "hf_writer.h"
+#include "load_file.h"
 
 #define LEN(array)      (sizeof(array) / sizeof *(array))
 #define MEMORY_PER_BYTE 8 /* as hf.h says, of the texts and the headers */
@@ -273,6 +274,19 @@ static inline void is_refused(void **state) {
     hf_replace(&f, r->file, r->from, r->to);
     expect_refusal(&f, r->status, r->id, r->says);
     hf_free(&f);
+}
+
+/* Every id that a REFUSAL of this list provokes has a row in the page. */
+static inline void expect_documented(const struct CMUnitTest *tests, size_t n) {
+    char *page = test_file_read("docs/formats-hf.md", NULL);
+    char row[64];
+    for (size_t i = 0; i < n; i++) {
+        const refusal *r = tests[i].initial_state;
+        if (!r) continue;
+        snprintf(row, sizeof row, "\n| `%s` |", r->id);
+        if (!strstr(page, row)) fail_msg("docs/formats-hf.md does not list %s", r->id);
+    }
+    free(page);
 }
 
 #define REFUSAL(sentence, ...)                                                                     \

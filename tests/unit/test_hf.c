@@ -321,6 +321,28 @@ static void modules_not_to_convert_are_matched_by_whole_parts(void **state) {
     }
 }
 
+static void forty_thousand_tensors_stay_within_the_memory(void **state) {
+    (void)state;
+    static const char *const vectors[] = {"input_layernorm", "post_attention_layernorm",
+                                          "self_attn.attn_sub_norm", "mlp.ffn_sub_norm"};
+    hf_folder f = {0};
+    hf_text(hf_file(&f, "config.json"), "%s", CONFIG_2B);
+    for (int i = 0; i < 40000; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "model.layers.%d.%s.weight", i / 4, vectors[i % 4]);
+        hf_tensor(&f, WEIGHTS, name, "F16", "[1]", "\0\0", 2);
+    }
+    for (int is_mapped = 0; is_mapped <= 1; is_mapped++) {
+        reading r;
+        read_one(&r, &f, is_mapped, 0); /* which checks */
+        if (r.status < 0) fail_msg("%s", r.err.text);
+        assert_int_equal(r.dir.n_tensor, 40000);
+        assert_non_null(bitnet_dir_tensor(&r.dir, "blk.9999.ffn_sub_norm.weight"));
+        close_one(&r);
+    }
+    hf_free(&f);
+}
+
 /* ---- shards ------------------------------------------------------------------------------ */
 
 #define INDEX  "model.safetensors.index.json"
@@ -422,6 +444,7 @@ int main(void) {
         cmocka_unit_test(a_quantised_llama_has_a_head_and_masters_but_for_named_modules),
         cmocka_unit_test(a_plain_llama_is_ordinary),
         cmocka_unit_test(modules_not_to_convert_are_matched_by_whole_parts),
+        cmocka_unit_test(forty_thousand_tensors_stay_within_the_memory),
         cmocka_unit_test(shards_are_found_by_the_index_and_others_ignored),
         cmocka_unit_test(a_shard_that_is_not_there_is_refused),
         cmocka_unit_test(a_tensor_in_another_shard_than_the_index_says_is_refused),

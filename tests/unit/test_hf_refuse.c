@@ -368,6 +368,13 @@ static const struct CMUnitTest tests[] = {
             "\"bos_token_id\" is not an integer"),
 };
 
+static void every_id_is_in_the_page(void **state) {
+    (void)state;
+    expect_documented(tests, LEN(tests));
+}
+
 int main(void) {
-    return cmocka_run_group_tests_name("hf_refuse", tests, NULL, NULL);
+    const struct CMUnitTest last[] = {cmocka_unit_test(every_id_is_in_the_page)};
+    int n_failed = cmocka_run_group_tests_name("hf_refuse_page", last, NULL, NULL);
+    return n_failed + cmocka_run_group_tests_name("hf_refuse", tests, NULL, NULL);
 }

@@ -354,6 +354,34 @@ static void a_token_of_64_kib_is_refused(void **state) {
     hf_free(&f);
 }
 
+/* Between the walk that counts and the one that fills, a token grows. */
+static void grow_a_token(void *user, long n_calls) {
+    gguf_bytes *b = user;
+    for (size_t i = 0; n_calls > 1 && i + 7 < b->n; i++)
+        if (memcmp(b->p + i, "\"c\"   :", 7) == 0) memcpy(b->p + i, "\"cccc\":", 7);
+}
+
+static void a_mapped_file_that_changes_is_refused(void **state) {
+    (void)state;
+    hf_folder f = with_tokenizer(TOKENIZER_BPE);
+    hf_replace(&f, TOKENIZER, "\"c\":", "\"c\"   :");
+    hf_remove(&f, WEIGHTS);
+    gguf_bytes *text = &f.whole[1];
+    assert_string_equal(hf_files(&f, true)[1].name, TOKENIZER);
+    count_alloc c = {.on_alloc = grow_a_token, .user = text};
+    bitnet_allocator a = count_alloc_of(&c);
+    bitnet_error err = {0};
+    bitnet_dir_builder b;
+    bitnet_build_init(&b, &a, &err);
+    c.n_calls = -3; /* the builder's first three: its buffers */
+    bitnet_status st = bitnet_hf_tokenizer(&b, (const char *)text->p, text->n, NULL, 0, &err);
+    assert_int_equal(st, BITNET_E_FORMAT);
+    assert_string_equal(err.id, "hf.changed");
+    bitnet_build_free(&b);
+    assert_int_equal(c.live, 0);
+    hf_free(&f);
+}
+
 /* A left part of this size, then " c". */
 static void a_merge_of_4_kib_is_refused_in_either_form(void **state) {
     (void)state;
@@ -456,6 +484,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(memory_is_bounded_by_the_text),
     cmocka_unit_test(more_than_4096_missing_ids_are_refused),
     cmocka_unit_test(a_token_of_64_kib_is_refused),
+    cmocka_unit_test(a_mapped_file_that_changes_is_refused),
     cmocka_unit_test(a_merge_of_4_kib_is_refused_in_either_form),
     cmocka_unit_test(a_tokenizer_config_that_is_no_json_is_refused),
     cmocka_unit_test(a_merge_that_makes_no_token_is_refused),
@@ -522,6 +551,13 @@ static const struct CMUnitTest tests[] = {
             "hf.tokenizer.merge", "merge 1 is not two parts"),
 };
 
+static void every_id_is_in_the_page(void **state) {
+    (void)state;
+    expect_documented(tests, LEN(tests));
+}
+
 int main(void) {
-    return cmocka_run_group_tests_name("hf_tokenizer", tests, NULL, NULL);
+    const struct CMUnitTest last[] = {cmocka_unit_test(every_id_is_in_the_page)};
+    int n_failed = cmocka_run_group_tests_name("hf_tokenizer_page", last, NULL, NULL);
+    return n_failed + cmocka_run_group_tests_name("hf_tokenizer", tests, NULL, NULL);
 }

@@ -180,7 +180,7 @@ static void write_merges_of_scores(gguf_bytes *b, const vocabulary *v) {
 
 static bitnet_dir read_json(const gguf_bytes *json) {
     bitnet_dir_builder b;
-    bitnet_dir dir;
+    bitnet_dir dir = {0};
     bitnet_error err = {0};
     bitnet_build_init(&b, NULL, &err);
     bitnet_status st = bitnet_hf_tokenizer(&b, (const char *)json->p, json->n, NULL, 0, &err);

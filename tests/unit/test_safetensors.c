@@ -12,6 +12,7 @@
 #include "count_alloc.h"
 #include "format/safetensors.h"
 #include "hf_writer.h"
+#include "load_file.h"
 
 #define LEN(array)      (sizeof(array) / sizeof *(array))
 #define FILE_NAME       "model.safetensors"
@@ -288,6 +289,29 @@ static void memory_is_bounded_by_the_header(void **state) {
     free(f.p);
 }
 
+/* Between the walk that counts and the one that fills, a name grows. */
+static void grow_a_name(void *user, long n_calls) {
+    gguf_bytes *b = user;
+    for (size_t i = 0; n_calls == 1 && i + 9 <= b->n; i++)
+        if (memcmp(b->p + i, "\"grow\"   ", 9) == 0) memcpy(b->p + i, "\"growing\"", 9);
+}
+
+static void a_mapped_file_that_changes_is_refused(void **state) {
+    (void)state;
+    static const char header[] =
+        "{\"grow\"   :{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    gguf_bytes f = file_of(header, 1);
+    count_alloc c = {.on_alloc = grow_a_name, .user = &f};
+    bitnet_allocator a = count_alloc_of(&c);
+    bitnet_file file = {FILE_NAME, gguf_bytes_source(&f, true)};
+    bitnet_st_list list = {0};
+    bitnet_error err = {0};
+    assert_int_equal(bitnet_st_read(&list, &file, 0, &a, &err), BITNET_E_FORMAT);
+    assert_string_equal(err.id, "safetensors.changed");
+    assert_int_equal(c.live, 0);
+    free(f.p);
+}
+
 static void every_failing_allocation_is_survived(void **state) {
     (void)state;
     gguf_bytes f = file_of(sound, 21);
@@ -341,6 +365,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_name_of_256_bytes_is_refused),
     cmocka_unit_test(more_than_65536_tensors_are_refused),
     cmocka_unit_test(memory_is_bounded_by_the_header),
+    cmocka_unit_test(a_mapped_file_that_changes_is_refused),
     cmocka_unit_test(every_failing_allocation_is_survived),
     cmocka_unit_test(a_file_cut_anywhere_is_refused),
     REFUSAL("a_header_that_is_an_array_is_refused", "[]", 0, BITNET_E_FORMAT, "safetensors.entry",
@@ -414,6 +439,19 @@ static const struct CMUnitTest tests[] = {
             4, BITNET_E_FORMAT, "safetensors.duplicate", "'a': occurs more than once"),
 };
 
+static void every_id_is_in_the_page(void **state) {
+    (void)state;
+    char *page = test_file_read("docs/formats-hf.md", NULL), row[64];
+    for (size_t i = 0; i < LEN(tests); i++) {
+        const refusal *r = tests[i].initial_state;
+        snprintf(row, sizeof row, "\n| `%s` |", r ? r->id : "safetensors.header");
+        if (!strstr(page, row)) fail_msg("docs/formats-hf.md does not list %s", r->id);
+    }
+    free(page);
+}
+
 int main(void) {
-    return cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
+    const struct CMUnitTest last[] = {cmocka_unit_test(every_id_is_in_the_page)};
+    int n_failed = cmocka_run_group_tests_name("safetensors_page", last, NULL, NULL);
+    return n_failed + cmocka_run_group_tests_name("safetensors", tests, NULL, NULL);
 }

@@ -1,14 +1,20 @@
-/* repl.c: see repl.h. Ctrl-C arrives as answer_is_interrupted (cmd/answer.h): its handler does not
- * restart a read.
+/* repl.c: see repl.h. Ctrl-C arrives as answer_is_interrupted (cmd/answer.h). One that comes after the
+ * last look at it and before a read would be lost in that read: so a terminal is waited for with the
+ * signal let in only there, and read when there is something.
  */
-#define _GNU_SOURCE /* getline */
+#define _GNU_SOURCE /* getline, ppoll */
 #include "cmd/repl.h"
 
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 #ifdef BITNET_LIBEDIT
 #include <histedit.h>
 #endif
@@ -37,7 +43,40 @@ static const char *prompt_of(const repl *r) {
 /* ---- one line ----------------------------------------------------------------------------------
  */
 
+/* Until stdin has something, or is at its end: true; false when Ctrl-C came, also before the call. */
+static bool wait_for_input(void) {
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    sigset_t only_int, before;
+    sigemptyset(&only_int);
+    sigaddset(&only_int, SIGINT);
+    sigprocmask(SIG_BLOCK, &only_int, &before);
+    int n = -1;
+    while (!answer_is_interrupted && n < 0) {
+        n = ppoll(&in, 1, NULL, &before);
+        if (n < 0 && errno != EINTR) n = 0; /* the read will say what is wrong */
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !answer_is_interrupted;
+}
+
 #ifdef BITNET_LIBEDIT
+
+/* libedit's reader of one character: 1, 0 at the end, -1 for Ctrl-C. What is no UTF-8 is U+FFFD. */
+static int read_char(EditLine *edit, wchar_t *out) {
+    mbstate_t state = {0};
+    char byte;
+    (void)edit;
+    for (;;) {
+        if (!wait_for_input()) return -1;
+        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return 0;
+        size_t used = mbrtowc(out, &byte, 1, &state);
+        if (used == (size_t)-2) continue; /* the character goes on */
+        if (used == (size_t)-1) *out = 0xfffd;
+        return 1;
+    }
+}
 
 static char *show_prompt(EditLine *edit) {
     static char prompt[4]; /* libedit wants bytes that it may write to */
@@ -57,6 +96,7 @@ static bool open_editor(repl *r) {
     history(r->history, &r->event, H_SETUNIQUE, 1);
     el_set(r->edit, EL_CLIENTDATA, r);
     el_set(r->edit, EL_PROMPT, show_prompt);
+    el_set(r->edit, EL_GETCFN, read_char);
     el_set(r->edit, EL_EDITOR, "emacs");
     el_set(r->edit, EL_HIST, history, r->history);
     el_source(r->edit, NULL); /* ~/.editrc, the reader's own keys */
@@ -79,9 +119,10 @@ static const char *edit_line(repl *r, size_t *len) {
 
 #else
 
+/* Unbuffered, so that what has been typed ahead is seen by wait_for_input. */
 static bool open_editor(repl *r) {
     (void)r;
-    return true;
+    return setvbuf(stdin, NULL, _IONBF, 0) == 0;
 }
 static void close_editor(repl *r) {
     (void)r;
@@ -93,6 +134,7 @@ static const char *plain_line(repl *r, size_t *len) {
     if (r->is_terminal) {
         fputs(prompt_of(r), stdout);
         fflush(stdout);
+        if (!wait_for_input()) return NULL;
     }
     ssize_t n = getline(&r->line, &r->line_cap, stdin);
     if (n < 0) {
