@@ -109,6 +109,24 @@ def check_models(cases):
             if said != found["logits_fnv1a64"]:
                 notes.append(f"logits {found['logits_fnv1a64']}, those of {group['name']} are {said}")
         say("not ok" if notes else "ok", case.name, notes)
+    return groups
+
+
+def check_converted(cases, groups, folder):
+    """A folder written as GGUF is the same model: the reference agrees, and the logits keep their bits."""
+    for case in (c for c in cases if c.path.is_dir() and c.group):
+        for kind in ("i2_s", "tq1_0"):
+            out, group = folder / "converted.gguf", groups[case.group]
+            done = subprocess.run([BIN, "convert", case.path, "-o", out, "--type", kind, "--force"], capture_output=True,
+                                  text=True, timeout=TIMEOUT_S, check=False)
+            found, notes = None, [done.stderr] if done.returncode else []
+            if not notes:
+                found, notes = doctor((out, "a"), "--ids", ",".join(map(str, group["ids"][0])))
+            if found:
+                notes += list(faults(found))
+                if found["logits_fnv1a64"] != group["hash"]:
+                    notes.append(f"logits {found['logits_fnv1a64']}, before they were {group['hash']}")
+            say("not ok" if notes else "ok", f"{case.name} converted to {kind}", notes)
 
 
 def check_text(cases):
@@ -158,7 +176,8 @@ def main(names):
     check_vectors()
     with tempfile.TemporaryDirectory() as tmp:
         cases = make_models.make(pathlib.Path(tmp))
-        check_models([c for c in cases if not names or any(n in c.name for n in names)])
+        cases = [c for c in cases if not names or any(n in c.name for n in names)]
+        check_converted(cases, check_models(cases), pathlib.Path(tmp))
         if not names:
             check_text(cases)
     shared = sorted((ROOT.parent / "shared/models").glob("*.gguf"))
