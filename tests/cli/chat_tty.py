@@ -166,6 +166,7 @@ def a_backslash_goes_on_in_the_next_line(folder):
     chat.wait("2 messages saved")
     if '"one\\ntwo é"' not in (text := (folder / "lines.json").read_text()):
         raise Failure(f"lines.json lacks the two lines: {text!r}")
+    chat.wait("> ")  # before it the terminal itself takes a Ctrl-D
     chat.type(CTRL_D)
     expect_status(chat, 0)
 

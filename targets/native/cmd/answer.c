@@ -149,10 +149,5 @@ int answer_print_json(answer *a, const bitnet_request *req, const bitnet_model_i
     cJSON_AddNumberToObject(o, "threads", info->n_threads);
     if (req->sampler.temp > 0) cJSON_AddStringToObject(o, "seed", seed);
     add_timings(o, &a->timings);
-    char *text = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    if (!text) return EX_OSERR;
-    puts(text);
-    cJSON_free(text);
-    return args_flush();
+    return args_print_json(o);
 }

@@ -183,6 +183,15 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
     return env_is_ok ? -1 : EX_CONFIG;
 }
 
+int args_print_json(cJSON *o) {
+    char *text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    if (!text) return EX_OSERR;
+    puts(text);
+    cJSON_free(text);
+    return args_flush();
+}
+
 int args_flush(void) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
     fprintf(stderr, "bitnet: error: writing to stdout failed: %s [stdout.write]\n",

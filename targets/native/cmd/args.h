@@ -6,6 +6,7 @@
 #ifndef BITNET_ARGS_H
 #define BITNET_ARGS_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -56,6 +57,10 @@ typedef struct arg_cmd {
  * usage error, 78 after a bad environment variable (one sentence to stderr each, all of them).
  * argv[0] is the verb. */
 int args_parse(const arg_cmd *cmd, int argc, char **argv);
+
+/* Prints a JSON object on one line of stdout, frees it and flushes; EX_OSERR when there is no memory
+ * for its text. */
+int args_print_json(cJSON *o);
 
 /* Flushes stdout: 0, or 74 and one sentence to stderr when what was printed did not get through. */
 int args_flush(void);

@@ -232,12 +232,7 @@ static int print_comparison_json(const doctor *d, const bitnet_model_info *info,
     cJSON_AddNumberToObject(o, "reference_perplexity", ref->perplexity);
     cJSON_AddStringToObject(o, "logits_fnv1a64", hex);
     cJSON_AddBoolToObject(o, "holds", c->holds);
-    char *text = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    if (!text) return EX_OSERR;
-    puts(text);
-    cJSON_free(text);
-    return 0;
+    return args_print_json(o);
 }
 
 static int report(const doctor *d, const bitnet_model *m, const float *ours,

@@ -272,12 +272,7 @@ static int print_json(const inspect *in, const bitnet_model *m, const bitnet_mod
     json_sums(o, s);
     json_memory(o, in, m);
     json_lists(o, m);
-    char *text = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    if (!text) return EX_OSERR;
-    puts(text);
-    cJSON_free(text);
-    return 0;
+    return args_print_json(o);
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

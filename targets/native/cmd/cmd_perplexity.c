@@ -64,12 +64,7 @@ static int print_result(const evaluation *e, const bitnet_perplexity *p) {
     cJSON_AddNumberToObject(o, "n_tokens", p->n_tokens);
     cJSON_AddNumberToObject(o, "n_chunks", p->n_chunks);
     cJSON_AddNumberToObject(o, "chunk_size", p->chunk_size);
-    char *text = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    if (!text) return EX_OSERR;
-    puts(text);
-    cJSON_free(text);
-    return args_flush();
+    return args_print_json(o);
 }
 
 /* The text's ids, malloc'd. */
