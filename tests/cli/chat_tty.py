@@ -87,7 +87,7 @@ def answers_follow_questions_and_ctrl_d_leaves(folder):
     chat.ask("Once upon a time")
     chat.wait(KING)
     chat.ask("/stats")
-    chat.wait("1 turns")
+    chat.wait("1 turn |")
     chat.wait("TTFT")
     chat.ask("/nonsense")
     chat.wait("there is no command /nonsense")

@@ -21,9 +21,9 @@ typedef struct command {
 static void show_stats(chat *c, const char *argument) {
     (void)argument;
     fprintf(stderr,
-            "%d turns | %" PRId64 " prompt tokens, %" PRId64 " of them computed | %" PRId64
+            "%d turn%s | %" PRId64 " prompt tokens, %" PRId64 " of them computed | %" PRId64
             " tokens made",
-            c->n_turns, c->n_in, c->n_computed, c->n_out);
+            c->n_turns, c->n_turns == 1 ? "" : "s", c->n_in, c->n_computed, c->n_out);
     if (c->decode_s > 0 && c->n_out > c->n_turns)
         fprintf(stderr, " (%.0f tok/s)", (double)(c->n_out - c->n_turns) / c->decode_s);
     fprintf(stderr, "\nwindow: %d of %d tokens\n", c->n_used, c->n_ctx);
