@@ -150,11 +150,27 @@ static bitnet_status cpu_reserve(bitnet_backend *be, int32_t n_batch, int32_t n_
 /* ---- weights ----------------------------------------------------------------------------------
  */
 
+/* A kernel where this CPU has one, otherwise the format's own. */
+static bitnet_decode_fn decoder_of(const bitnet_backend *be, bitnet_type type) {
+    switch (type) {
+    case BITNET_TYPE_Q8_0:
+        return be->kern.decode_q8_0;
+    case BITNET_TYPE_Q6_K:
+        return be->kern.decode_q6_k;
+    case BITNET_TYPE_Q4_K:
+        return be->kern.decode_q4_k;
+    case BITNET_TYPE_Q4_0:
+        return be->kern.decode_q4_0;
+    default:
+        return bitnet_block_decoder(type);
+    }
+}
+
 static bitnet_status cpu_bind(bitnet_backend *be, const bitnet_tensor *t, bitnet_weight **out,
                               bitnet_error *err) {
     *out = NULL;
     bool is_ternary = t->type == BITNET_TYPE_I2_S;
-    bitnet_decode_fn decode = bitnet_block_decoder(t->type);
+    bitnet_decode_fn decode = decoder_of(be, t->type);
     if (t->ne[0] > INT32_MAX - BITNET_K_BLOCK || t->ne[1] > INT32_MAX)
         return bitnet_fail(err, BITNET_E_UNSUPPORTED, "backend.shape",
                            "%s: [%lld, %lld] is larger than the 2^31 - 1 a kernel counts to",

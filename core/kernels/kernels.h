@@ -119,13 +119,27 @@ typedef struct bitnet_rope_args {
 /* f16_to_f32: exact, infinities and NaN included */
 #define BITNET_DECL_f16_to_f32(name) void name(float *y, const uint16_t *x, size_t n)
 
+/* decode_q8_0 ...: n weights in blocks of that type -> f32, as format/blocks.h has it, whose decoders
+ * are the C variants: embedding and head of many files. blocks at any address; n a multiple of the
+ * type's block. */
+#define BITNET_DECL_decode_q8_0(name) void name(float *y, const void *blocks, int64_t n)
+#define BITNET_DECL_decode_q6_k(name) void name(float *y, const void *blocks, int64_t n)
+#define BITNET_DECL_decode_q4_k(name) void name(float *y, const void *blocks, int64_t n)
+#define BITNET_DECL_decode_q4_0(name) void name(float *y, const void *blocks, int64_t n)
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 #define BITNET_SLOTS(X)                                                                            \
     X(act_quant)                                                                                   \
     X(tern_matmul)                                                                                 \
     X(f16_matmul)                                                                                  \
-    X(f32_matmul) X(rmsnorm) X(attn) X(rope) X(gate_relu2) X(gate_silu) X(add) X(f16_to_f32)
+    X(f32_matmul)                                                                                  \
+    X(rmsnorm)                                                                                     \
+    X(attn)                                                                                        \
+    X(rope)                                                                                        \
+    X(gate_relu2)                                                                                  \
+    X(gate_silu)                                                                                   \
+    X(add) X(f16_to_f32) X(decode_q8_0) X(decode_q6_k) X(decode_q4_k) X(decode_q4_0)
 
 #define X(slot) typedef BITNET_DECL_##slot((*bitnet_##slot##_fn));
 BITNET_SLOTS(X)
