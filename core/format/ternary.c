@@ -80,11 +80,12 @@ static uint8_t has_code3(const uint8_t *p, size_t n) {
     return any;
 }
 
-/* p [n] are bytes of the tensor from byte `first` on, and one of them holds a code 3. */
-static bitnet_status refuse_code3(const bitnet_tensor_entry *e, const uint8_t *p, uint64_t first,
-                                  bitnet_error *err) {
+/* p [n] are bytes of the tensor from byte `first` on, and one of them holds a code 3; or held it, if the
+ * file is mapped and has just changed. */
+static bitnet_status refuse_code3(const bitnet_tensor_entry *e, const uint8_t *p, uint64_t n,
+                                  uint64_t first, bitnet_error *err) {
     bitnet_escaped name;
-    while (!(*p & (*p >> 1) & 0x55))
+    for (; n > 1 && !(*p & (*p >> 1) & 0x55); n--)
         p++, first++;
     return bitnet_fail(err, BITNET_E_FORMAT, "model.code3",
                        "%.96s: byte %" PRIu64 " holds the 2-bit code 3, which stands for no weight",
@@ -114,7 +115,7 @@ static bitnet_status pack_i2_s(uint8_t *out, float *scale, const bitnet_tensor_e
     memcpy(scale, data + n, sizeof *scale);
     for (uint64_t at = 0; at < n; at += TILE_BYTES * 128) {
         uint64_t left = n - at < TILE_BYTES * 128 ? n - at : TILE_BYTES * 128;
-        if (has_code3(data + at, (size_t)left)) return refuse_code3(e, data + at, at, err);
+        if (has_code3(data + at, (size_t)left)) return refuse_code3(e, data + at, left, at, err);
     }
     if (!e->is_layout_b) return BITNET_OK;
     for (uint64_t at = 0; at < n; at += TILE_BYTES) {
@@ -157,7 +158,8 @@ static bitnet_status pack_tq(uint8_t *out, float *scale, const bitnet_tensor_ent
         for (size_t j = 0; j < sizeof codes; j++)
             any |= codes[j] ^ ZEROS;
         float d = bitnet_f16_to_float((uint16_t)(block[q_bytes] | block[q_bytes + 1] << 8));
-        if (has_code3(codes, sizeof codes)) return refuse_code3(e, block, i * block_bytes, err);
+        if (has_code3(codes, sizeof codes))
+            return refuse_code3(e, block, q_bytes, i * block_bytes, err);
         if (!isfinite(d)) return check_scale(e, d, err);
         if (any && !is_found) {
             *scale = d;
@@ -191,7 +193,7 @@ static bitnet_status pack_hf(uint8_t *out, const bitnet_tensor_entry *e, const u
         if (has_code3(out, (size_t)row_size)) {
             bitnet_escaped name;
             int64_t c = 0;
-            while ((p[c] >> shift & 3) != 3)
+            while (c < k - 1 && (p[c] >> shift & 3) != 3)
                 c++;
             return bitnet_fail(err, BITNET_E_FORMAT, "model.code3",
                                "%.96s: row %" PRId64 ", column %" PRId64
@@ -229,8 +231,8 @@ static bitnet_status refuse_nonfinite(const bitnet_tensor_entry *e, bitnet_decod
                                       const uint8_t *p, size_t size, bitnet_error *err) {
     bitnet_escaped name;
     float x = 0;
-    int64_t i = -1;
-    while (isfinite(x))
+    int64_t i = -1, last = e->ne[0] * n_rows(e) - 1;
+    while (i < last && isfinite(x))
         decode(&x, p + (size_t)++i * size, 1);
     return bitnet_fail(err, BITNET_E_FORMAT, "model.nonfinite",
                        "%.96s: element %" PRId64 " is not finite", label(&name, e), i);

@@ -33,8 +33,8 @@ static bool has_nonfinite(uint32_t type, const void *data, uint64_t at, uint64_t
 static uint64_t find_nonfinite(uint32_t type, const void *data, uint64_t n) {
     for (uint64_t at = 0; at < n; at += CHUNK) {
         if (!has_nonfinite(type, data, at, n - at < CHUNK ? n - at : CHUNK)) continue;
-        while (!has_nonfinite(type, data, at, 1))
-            at++;
+        while (at < n - 1 && !has_nonfinite(type, data, at, 1))
+            at++; /* bounded: a mapped file may have changed */
         return at;
     }
     return n;
