@@ -8,7 +8,6 @@
 #include "format/ternary.h"
 #include "model/kv.h"
 #include "model/model.h"
-#include "text/chat.h"
 
 /* A token id of the metadata, where no vocabulary was built. */
 static int32_t special_id(const bitnet_model *m, const char *key) {
@@ -36,8 +35,8 @@ bitnet_model_info bitnet_model_get_info(const bitnet_model *m) {
         .name = m->name,
         .backend = m->ops->name,
         .tier = be.tier,
-        .tokenizer = v ? bitnet_vocab_name(v) : bitnet_vocab_name_of(&m->dir, m->arch_name),
-        .chat_template = bitnet_chat_family(&m->dir, m->arch_name),
+        .tokenizer = m->tokenizer,
+        .chat_template = m->chat_template,
         .act = !has_arch                    ? ""
                : hp->act == BITNET_ACT_SILU ? "silu"
                                             : "relu2",

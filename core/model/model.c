@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "format/open.h"
+#include "text/chat.h"
 
 static bitnet_weights_desc weights_desc(const bitnet_model *m, const bitnet_progress *progress) {
     return (bitnet_weights_desc){.hp = &m->hp,
@@ -124,6 +125,8 @@ static bitnet_status load(bitnet_model *m, const bitnet_model_desc *desc, bitnet
     if (st >= 0 && m->level != BITNET_LOAD_HEADER)
         st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch_name, m->hp.n_vocab, &m->allocator,
                                  err);
+    m->tokenizer = bitnet_vocab_name_of(&m->dir, m->arch_name);
+    m->chat_template = bitnet_chat_family(&m->dir, m->arch_name);
     bitnet_backend_desc bd = {desc->n_threads, desc->cpu_mask, desc->allocator};
     if (st >= 0) st = m->ops->open(&m->backend, &bd, err);
     if (st < 0 || m->level != BITNET_LOAD_WEIGHTS) return st;

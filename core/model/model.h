@@ -21,6 +21,7 @@ struct bitnet_model {
     const bitnet_backend_ops *ops;
     bitnet_backend *backend;
     bitnet_weights weights;
+    const char *tokenizer, *chat_template; /* names; looking through the tokens once is enough */
     char container[32];
     char arch_name[65]; /* general.architecture, escaped; "" without one */
     char name[65];      /* general.name, likewise */

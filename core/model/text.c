@@ -32,7 +32,7 @@ int bitnet_token_is_end(const bitnet_model *m, bitnet_token id) {
 }
 
 const char *bitnet_chat_template(const bitnet_model *m) {
-    return bitnet_chat_family(&m->dir, m->arch_name);
+    return m->chat_template;
 }
 
 int32_t bitnet_chat_tokenize(const bitnet_model *m, const char *template_name,
@@ -41,6 +41,6 @@ int32_t bitnet_chat_tokenize(const bitnet_model *m, const char *template_name,
     if (!m->vocab)
         return bitnet_fail(err, BITNET_E_UNSUPPORTED, "chat.tokenizer",
                            "the model has no tokenizer, so a conversation cannot become tokens");
-    if (!template_name) template_name = bitnet_chat_template(m);
+    if (!template_name) template_name = m->chat_template;
     return bitnet_chat_encode(m->vocab, template_name, messages, n, flags, out, cap, err);
 }
