@@ -20,7 +20,7 @@ RULES = {
     "core/base": ["bitnet/status.h", "bitnet/model.h"],
     "core/format": ["bitnet/", "base/"],
     "core/text": ["bitnet/", "base/", "format/"],
-    "core/kernels": ["bitnet/backend.h", "format/blocks.h", "<cpuid.h>", "<immintrin.h>", "<wasm_simd128.h>"],
+    "core/kernels": ["bitnet/backend.h", "base/half.h", "format/blocks.h", "<cpuid.h>", "<immintrin.h>", "<wasm_simd128.h>"],
     "core/backend": ["bitnet/", "base/", "kernels/", "format/blocks.h", "format/tensors.h", "format/ternary.h"],
     "core/model": ["bitnet/", "base/", "format/", "text/"],
     "core/sample": ["bitnet/", "base/"],

@@ -85,4 +85,15 @@ static inline void fmath_sincos(double x, double *sin_out, double *cos_out) {
     }
 }
 
+/* log(sum of e^(z_i - max)) over z [n], n >= 1, whose largest is max, by ascending index. What lies 700
+ * below adds nothing to a sum that is 1 or more. */
+static inline double fmath_log_sum_exp(const float *z, int32_t n, float max) {
+    double sum = 0.0;
+    for (int32_t i = 0; i < n; i++) {
+        double below = (double)z[i] - (double)max;
+        if (below >= -700.0) sum += fmath_exp(below);
+    }
+    return fmath_log(sum);
+}
+
 #endif

@@ -1,5 +1,6 @@
-/* hash.h: a 64-bit hash for cache keys: multiply and fold, one word at a time. Not for adversaries:
- * whoever finds something under a key compares the content too. */
+/* hash.h: two 64-bit hashes. hash_word and hash_bytes are for cache keys: multiply and fold, one word at
+ * a time. hash_fnv1a is FNV-1a (draft-eastlake-fnv), for names that others may want to compute too.
+ * Neither is for adversaries: whoever finds something under a hash compares the content too. */
 #ifndef BITNET_HASH_H
 #define BITNET_HASH_H
 
@@ -15,6 +16,14 @@ static inline uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n) {
     const uint8_t *b = bytes;
     for (size_t i = 0; i < n; i++)
         h = hash_word(h, b[i]);
+    return h;
+}
+
+static inline uint64_t hash_fnv1a(const void *bytes, size_t n) {
+    const uint8_t *b = bytes;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ b[i]) * 0x100000001b3u;
     return h;
 }
 

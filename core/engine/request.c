@@ -5,7 +5,7 @@
 
 #include "base/base.h"
 #include "base/os.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* ---- what may be asked for ---------------------------------------------------------------------
  */

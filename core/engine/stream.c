@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 static size_t put_replacement(char *out) {
     memcpy(out, "\xef\xbf\xbd", 3);

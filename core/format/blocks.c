@@ -1,9 +1,7 @@
-/* blocks.c: sizes and names of block formats, and the two half precisions as functions. What is in a
- * block is in blocks_decode.c and blocks_encode.c. See blocks.h.
+/* blocks.c: sizes and names of block formats. What is in a block is in blocks_decode.c and
+ * blocks_encode.c. See blocks.h.
  */
 #include "format/blocks.h"
-
-#include "format/half.h"
 
 uint64_t bitnet_row_size(uint32_t type, int64_t n) {
     const bitnet_type_info *info = bitnet_type_get_info(type);
@@ -28,16 +26,4 @@ int32_t bitnet_type_parse(const char *name) {
         if (info && is_same_word(info->name, name)) return (int32_t)type;
     }
     return -1;
-}
-
-uint16_t bitnet_f32_f16(float f) {
-    return f32_to_f16(f);
-}
-
-uint16_t bitnet_f32_bf16(float f) {
-    return f32_to_bf16(f);
-}
-
-float bitnet_f16_to_float(uint16_t h) {
-    return f16_to_f32(h);
 }

@@ -25,8 +25,4 @@ uint64_t bitnet_row_size(uint32_t type, int64_t n);
 /* "I2_S", "i2_s" -> 36; -1 for no GGUF type */
 int32_t bitnet_type_parse(const char *name);
 
-uint16_t bitnet_f32_f16(float f);  /* round half to even; overflow gives infinity */
-uint16_t bitnet_f32_bf16(float f); /* round half to even */
-float bitnet_f16_to_float(uint16_t h);
-
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "bitnet/backend.h"
-#include "format/half.h"
+#include "base/half.h"
 
 static uint16_t load_u16(const uint8_t *p) {
     return (uint16_t)(p[0] | p[1] << 8);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bitnet/backend.h"
-#include "format/half.h"
+#include "base/half.h"
 
 static void store_u16(uint8_t *p, uint16_t v) {
     p[0] = (uint8_t)v;

@@ -7,11 +7,46 @@
 
 #include <string.h>
 
+#include "format/sort.h"
+
 void bitnet_dir_free(bitnet_dir *dir) {
     bitnet_allocator a = dir->allocator;
     bitnet_free(&a, dir->header, dir->header_size);
     bitnet_free(&a, dir->block, dir->block_size);
     *dir = (bitnet_dir){0};
+}
+
+/* ---- indices ----------------------------------------------------------------------------- */
+
+static bool key_less(const void *ctx, uint32_t a, uint32_t b) {
+    const bitnet_dir *dir = ctx;
+    return strcmp(dir->meta[a].key, dir->meta[b].key) < 0;
+}
+
+static bool name_less(const void *ctx, uint32_t a, uint32_t b) {
+    const bitnet_dir *dir = ctx;
+    return strcmp(dir->tensor[a].name, dir->tensor[b].name) < 0;
+}
+
+/* Names that occur twice are neighbours once the index is sorted. */
+static uint32_t make_index(uint32_t *index, uint32_t n, bitnet_less_fn less,
+                           const bitnet_dir *dir) {
+    for (uint32_t i = 0; i < n; i++)
+        index[i] = i;
+    bitnet_sort(index, n, less, dir);
+    for (uint32_t i = 1; i < n; i++)
+        if (!less(dir, index[i - 1], index[i])) return index[i];
+    return UINT32_MAX;
+}
+
+const char *bitnet_dir_index_meta(bitnet_dir *dir) {
+    uint32_t twice = make_index(dir->meta_index, dir->n_meta, key_less, dir);
+    return twice == UINT32_MAX ? NULL : dir->meta[twice].key;
+}
+
+const char *bitnet_dir_index_tensors(bitnet_dir *dir) {
+    uint32_t twice = make_index(dir->tensor_index, dir->n_tensor, name_less, dir);
+    return twice == UINT32_MAX ? NULL : dir->tensor[twice].name;
 }
 
 /* ---- lookup by name ---------------------------------------------------------------------- */

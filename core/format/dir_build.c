@@ -7,8 +7,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "format/sort.h"
-
 #define MAX_KEY     65535u
 #define MAX_NAME    63u
 #define MAX_ENTRIES ((uint32_t)1 << 30) /* what bitnet_sort takes, and an index of 4 bytes holds */
@@ -247,40 +245,14 @@ static void fill_tables(const bitnet_dir_builder *b, bitnet_dir *dir) {
     }
 }
 
-static bool key_less(const void *ctx, uint32_t a, uint32_t b) {
-    const bitnet_dir *dir = ctx;
-    return strcmp(dir->meta[a].key, dir->meta[b].key) < 0;
-}
-
-static bool name_less(const void *ctx, uint32_t a, uint32_t b) {
-    const bitnet_dir *dir = ctx;
-    return strcmp(dir->tensor[a].name, dir->tensor[b].name) < 0;
-}
-
-/* Sorts; returns an entry whose name another one has too, or UINT32_MAX. */
-static uint32_t make_index(uint32_t *index, uint32_t n, bitnet_less_fn less,
-                           const bitnet_dir *dir) {
-    for (uint32_t i = 0; i < n; i++)
-        index[i] = i;
-    bitnet_sort(index, n, less, dir);
-    for (uint32_t i = 1; i < n; i++)
-        if (!less(dir, index[i - 1], index[i])) return index[i];
-    return UINT32_MAX;
-}
-
 static bool make_indices(bitnet_dir_builder *b, bitnet_dir *dir) {
-    uint32_t i = make_index(dir->meta_index, dir->n_meta, key_less, dir);
-    const char *what = "key", *name = i == UINT32_MAX ? NULL : dir->meta[i].key;
-    if (!name) {
-        i = make_index(dir->tensor_index, dir->n_tensor, name_less, dir);
-        what = "tensor";
-        name = i == UINT32_MAX ? NULL : dir->tensor[i].name;
-    }
-    if (!name) return true;
+    const char *key = bitnet_dir_index_meta(dir), *tensor = bitnet_dir_index_tensors(dir);
+    const char *twice = key ? key : tensor;
     bitnet_escaped e;
+    if (!twice) return true;
     b->status =
         bitnet_fail(b->err, BITNET_E_FORMAT, "dir.duplicate", "%s '%.96s': occurs more than once",
-                    what, bitnet_escape(&e, name, strlen(name)));
+                    key ? "key" : "tensor", bitnet_escape(&e, twice, strlen(twice)));
     return false;
 }
 

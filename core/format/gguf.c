@@ -229,8 +229,7 @@ static bool tensor_size(reader *r, bitnet_tensor_entry *t) {
         return REFUSE(r, "gguf.tensor.row",
                       "%s: rows of %" PRId64 " weights; type %s needs a multiple of %u", r->place,
                       t->ne[0], info->name, info->block);
-    uint64_t n = (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * (uint64_t)t->ne[2] * (uint64_t)t->ne[3];
-    t->size = n / info->block * info->block_size + info->tail;
+    t->size = bitnet_tensor_size(t->type, t->ne);
     return true;
 }
 
@@ -355,51 +354,24 @@ static bool make_tables(reader *r, bitnet_dir *dir, char **names) {
 
 /* ---- what only the whole directory shows ------------------------------------------------- */
 
-static bool key_less(const void *ctx, uint32_t a, uint32_t b) {
-    const bitnet_dir *dir = ctx;
-    return strcmp(dir->meta[a].key, dir->meta[b].key) < 0;
-}
-
-static bool name_less(const void *ctx, uint32_t a, uint32_t b) {
-    const bitnet_dir *dir = ctx;
-    return strcmp(dir->tensor[a].name, dir->tensor[b].name) < 0;
-}
-
 static bool offset_less(const void *ctx, uint32_t a, uint32_t b) {
     const bitnet_dir *dir = ctx;
     uint64_t p = dir->tensor[a].offset, q = dir->tensor[b].offset;
     return p != q ? p < q : a < b;
 }
 
-static void fill_index(uint32_t *index, uint32_t n, bitnet_less_fn less, const bitnet_dir *dir) {
-    for (uint32_t i = 0; i < n; i++)
-        index[i] = i;
-    bitnet_sort(index, n, less, dir);
-}
-
-/* Names that occur twice are neighbours once the index is sorted. */
 static bool index_keys(reader *r, bitnet_dir *dir) {
-    fill_index(dir->meta_index, dir->n_meta, key_less, dir);
-    for (uint32_t i = 1; i < dir->n_meta; i++) {
-        if (key_less(dir, dir->meta_index[i - 1], dir->meta_index[i])) continue;
-        const char *key = dir->meta[dir->meta_index[i]].key;
-        bitnet_escaped e;
-        return REFUSE(r, "gguf.kv.duplicate", "key '%.96s': occurs more than once",
-                      bitnet_escape(&e, key, strlen(key)));
-    }
-    return true;
+    const char *twice = bitnet_dir_index_meta(dir);
+    bitnet_escaped e;
+    return !twice || REFUSE(r, "gguf.kv.duplicate", "key '%.96s': occurs more than once",
+                            bitnet_escape(&e, twice, strlen(twice)));
 }
 
 static bool index_tensors(reader *r, bitnet_dir *dir) {
-    fill_index(dir->tensor_index, dir->n_tensor, name_less, dir);
-    for (uint32_t i = 1; i < dir->n_tensor; i++) {
-        if (name_less(dir, dir->tensor_index[i - 1], dir->tensor_index[i])) continue;
-        const char *name = dir->tensor[dir->tensor_index[i]].name;
-        bitnet_escaped e;
-        return REFUSE(r, "gguf.tensor.duplicate", "tensor '%.96s': occurs more than once",
-                      bitnet_escape(&e, name, strlen(name)));
-    }
-    return true;
+    const char *twice = bitnet_dir_index_tensors(dir);
+    bitnet_escaped e;
+    return !twice || REFUSE(r, "gguf.tensor.duplicate", "tensor '%.96s': occurs more than once",
+                            bitnet_escape(&e, twice, strlen(twice)));
 }
 
 static bool read_alignment(reader *r, const bitnet_dir *dir, uint64_t *out) {
@@ -444,7 +416,9 @@ static bool place_tensors(reader *r, bitnet_dir *dir) {
 
 static bool check_overlap(reader *r, bitnet_dir *dir) {
     uint32_t *by_offset = dir->tensor_index; /* borrowed until index_tensors sorts it by name */
-    fill_index(by_offset, dir->n_tensor, offset_less, dir);
+    for (uint32_t i = 0; i < dir->n_tensor; i++)
+        by_offset[i] = i;
+    bitnet_sort(by_offset, dir->n_tensor, offset_less, dir);
     for (uint32_t i = 1; i < dir->n_tensor; i++) {
         const bitnet_tensor_entry *a = &dir->tensor[by_offset[i - 1]];
         const bitnet_tensor_entry *b = &dir->tensor[by_offset[i]];

@@ -56,12 +56,6 @@ static void put_tensor(bitnet_gguf_out *o, const bitnet_tensor_entry *t, uint64_
     put_le(o, offset, 8);
 }
 
-uint64_t bitnet_gguf_tensor_size(const bitnet_tensor_entry *t) {
-    const bitnet_type_info *info = bitnet_type_get_info(t->type);
-    uint64_t n = (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * (uint64_t)t->ne[2] * (uint64_t)t->ne[3];
-    return n / info->block * info->block_size + info->tail;
-}
-
 bitnet_status bitnet_gguf_write_pad(bitnet_gguf_out *o) {
     static const uint8_t zeros[ALIGNMENT];
     return bitnet_gguf_write_data(o, zeros, (size_t)(-o->pos % ALIGNMENT));
@@ -79,8 +73,8 @@ bitnet_status bitnet_gguf_write_head(bitnet_gguf_out *o, const bitnet_meta *cons
     uint64_t offset = 0;
     for (uint32_t i = 0; i < n_tensor; i++) {
         put_tensor(o, &tensor[i], offset);
-        offset +=
-            (bitnet_gguf_tensor_size(&tensor[i]) + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
+        offset += (bitnet_tensor_size(tensor[i].type, tensor[i].ne) + ALIGNMENT - 1) &
+                  ~(uint64_t)(ALIGNMENT - 1);
     }
     return bitnet_gguf_write_pad(o);
 }

@@ -22,7 +22,5 @@ bitnet_status bitnet_gguf_write_head(bitnet_gguf_out *o, const bitnet_meta *cons
 bitnet_status bitnet_gguf_write_data(bitnet_gguf_out *o, const void *data, size_t n);
 /* Pads to the alignment: after the last piece of each tensor. */
 bitnet_status bitnet_gguf_write_pad(bitnet_gguf_out *o);
-/* Bytes of a tensor of this type and shape. */
-uint64_t bitnet_gguf_tensor_size(const bitnet_tensor_entry *t);
 
 #endif

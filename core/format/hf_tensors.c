@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bitnet/backend.h"
-#include "format/half.h"
+#include "base/half.h"
 #include "format/view.h"
 
 #define LAYERS "model.layers."

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define MAX_DIGITS 800 /* a double is settled by 767 digits (Goldberg); the rest only as "more" */
 #define MAX_EXP    ((int64_t)1 << 50) /* more than any text has digits, which may undo it */
 
@@ -144,23 +146,6 @@ bool bitnet_json_find(const bitnet_json *object, const char *name, bitnet_json *
 
 /* ---- strings ----------------------------------------------------------------------------- */
 
-/* Bytes of the UTF-8 character that begins at s, by its first byte and RFC 3629's table; 0 when it is
- * none: overlong, a surrogate, above U+10FFFF, cut off. */
-static size_t utf8_size(const uint8_t *s, size_t n) {
-    uint8_t a = s[0], low = 0x80, high = 0xbf;
-    if (a < 0x80) return 1;
-    size_t size = a >= 0xf0 ? 4 : a >= 0xe0 ? 3 : 2;
-    if (a < 0xc2 || a > 0xf4 || n < size) return 0;
-    if (a == 0xe0) low = 0xa0;
-    if (a == 0xed) high = 0x9f;
-    if (a == 0xf0) low = 0x90;
-    if (a == 0xf4) high = 0x8f;
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < size; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return size;
-}
-
 static int32_t hex_value(char c) {
     if (is_digit(c)) return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -190,6 +175,7 @@ static size_t escape_size(const char *s, size_t n) {
 static bool scan_string(bitnet_json *j, bitnet_json_str *out) {
     size_t start = ++j->pos;
     bool has_escapes = false;
+    uint32_t cp;
     while (j->pos < j->n) {
         const char *s = j->s + j->pos;
         size_t left = j->n - j->pos, size = 1;
@@ -203,7 +189,7 @@ static bool scan_string(bitnet_json *j, bitnet_json_str *out) {
         if (c == '\\') {
             has_escapes = true;
             if (!(size = escape_size(s, left))) return fail(j, "an unknown escape");
-        } else if (c >= 0x80 && !(size = utf8_size((const uint8_t *)s, left))) {
+        } else if (c >= 0x80 && !(size = (size_t)bitnet_utf8_decode(s, left, &cp))) {
             return fail(j, "a string that is not UTF-8");
         }
         j->pos += size;
@@ -215,15 +201,6 @@ bool bitnet_json_string(bitnet_json *j, bitnet_json_str *out) {
     if (bitnet_json_peek(j) != BITNET_JSON_STRING) return false;
     j->has_value = false;
     return scan_string(j, out);
-}
-
-static size_t put_utf8(uint32_t cp, char out[4]) {
-    static const uint8_t lead[5] = {0, 0, 0xc0, 0xe0, 0xf0};
-    size_t size = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    for (size_t i = size; i-- > 1; cp >>= 6)
-        out[i] = (char)(0x80 | (cp & 0x3f));
-    out[0] = (char)(lead[size] | cp);
-    return size;
 }
 
 /* One character of a scanned string, n >= 1: its bytes, and how many of s it took. Bytes that are not
@@ -248,7 +225,7 @@ static size_t resolve(const char *s, size_t n, char out[4], size_t *taken) {
         cp = is_pair ? 0x10000 + ((cp - 0xd800) << 10) + ((uint32_t)low - 0xdc00) : 0xfffd;
         if (is_pair) *taken = 12;
     }
-    return put_utf8(cp, out);
+    return (size_t)bitnet_utf8_encode(cp, out);
 }
 
 bool bitnet_json_is(const bitnet_json_str *s, const char *literal) {

@@ -88,6 +88,11 @@ typedef struct bitnet_dir {
 
 void bitnet_dir_free(bitnet_dir *dir); /* {0} is fine; leaves {0} */
 
+/* For readers that have filled the array: order its index by name. Returned is the name that occurs twice,
+ * or NULL. */
+const char *bitnet_dir_index_meta(bitnet_dir *dir);
+const char *bitnet_dir_index_tensors(bitnet_dir *dir);
+
 const bitnet_meta *bitnet_dir_meta(const bitnet_dir *dir, const char *key); /* or NULL */
 const bitnet_tensor_entry *bitnet_dir_tensor(const bitnet_dir *dir, const char *name);
 
@@ -111,6 +116,8 @@ typedef struct bitnet_type_info {
     uint32_t tail;       /* bytes after the last block, holding the tensor's one scale */
 } bitnet_type_info;
 
+/* Bytes of a tensor of this shape; its type is known, its rows whole blocks, so nothing overflows. */
+uint64_t bitnet_tensor_size(uint32_t type, const int64_t ne[4]);
 const bitnet_type_info *bitnet_type_get_info(uint32_t type); /* NULL: unknown or removed */
 const char *bitnet_type_name(uint32_t type);                 /* "I2_S"; "?" for an unknown id */
 

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "bitnet/backend.h"
 #include "format/blocks.h"
 
@@ -157,7 +158,7 @@ static bitnet_status pack_tq(uint8_t *out, float *scale, const bitnet_tensor_ent
         (is_tq1 ? tq1_0_pack : tq2_0_pack)(codes, block);
         for (size_t j = 0; j < sizeof codes; j++)
             any |= codes[j] ^ ZEROS;
-        float d = bitnet_f16_to_float((uint16_t)(block[q_bytes] | block[q_bytes + 1] << 8));
+        float d = f16_to_f32((uint16_t)(block[q_bytes] | block[q_bytes + 1] << 8));
         if (has_code3(codes, sizeof codes))
             return refuse_code3(e, block, q_bytes, i * block_bytes, err);
         if (!isfinite(d)) return check_scale(e, d, err);

@@ -60,6 +60,12 @@ const bitnet_type_info *bitnet_type_get_info(uint32_t type) {
     return &types[type];
 }
 
+uint64_t bitnet_tensor_size(uint32_t type, const int64_t ne[4]) {
+    const bitnet_type_info *info = bitnet_type_get_info(type);
+    uint64_t n = (uint64_t)ne[0] * (uint64_t)ne[1] * (uint64_t)ne[2] * (uint64_t)ne[3];
+    return n / info->block * info->block_size + info->tail;
+}
+
 const char *bitnet_type_name(uint32_t type) {
     const bitnet_type_info *info = bitnet_type_get_info(type);
     return info ? info->name : "?";

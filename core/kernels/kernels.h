@@ -21,6 +21,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/half.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define BITNET_ARCH_X86 1
 #elif defined(__wasm_simd128__)
@@ -160,20 +162,6 @@ void bitnet_kernels_init(bitnet_kernels *t, uint32_t flags);
 #undef KERNEL
 
 /* ---- scalar pieces that every variant must agree on -------------------------------------------- */
-
-static inline float bitnet_f16_f32(uint16_t h) {
-    /* shift the 15 bits into place and let one exact multiply fix the exponent bias, denormals too;
-     * infinities and NaN are patched to all-ones exponents */
-    uint32_t mag = (uint32_t)(h & 0x7fffu) << 13, sign = (uint32_t)(h & 0x8000u) << 16;
-    float f;
-    memcpy(&f, &mag, 4);
-    f *= 0x1p112f;
-    memcpy(&mag, &f, 4);
-    if ((h & 0x7c00u) == 0x7c00u) mag |= 0x7f800000u;
-    mag |= sign;
-    memcpy(&f, &mag, 4);
-    return f;
-}
 
 /* exp, within 0.97 ulp on [-87, 88] (every float tried); outside it the argument is clamped, and NaN is
  * taken for the lower end: activations overflow in models that fit no family. Written so that any SIMD unit can repeat it step by step: each line is one correctly rounded operation per

@@ -32,12 +32,7 @@ static double nll_of(const float *logits, int32_t n_vocab, bitnet_token next) {
         zero += logits[i] * 0.0f;
     }
     if (zero != 0.0f) return (double)NAN;
-    double sum = 0.0;
-    for (int32_t i = 0; i < n_vocab; i++) {
-        double below = (double)logits[i] - (double)max;
-        if (below > -700.0) sum += fmath_exp(below); /* below that nothing changes a sum >= 1 */
-    }
-    return fmath_log(sum) - ((double)logits[next] - (double)max);
+    return fmath_log_sum_exp(logits, n_vocab, max) - ((double)logits[next] - (double)max);
 }
 
 static bitnet_status add_nll(evaluation *e, double nll) {

@@ -1,7 +1,7 @@
 /* text.c: bitnet/tokenizer.h and bitnet/chat.h over the vocabulary of a model. */
 #include "model/model.h"
 #include "text/chat.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 int32_t bitnet_tokenize(const bitnet_model *m, const char *text, size_t len, uint32_t flags,
                         bitnet_token *out, int32_t cap) {

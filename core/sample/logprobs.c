@@ -1,8 +1,7 @@
 /* logprobs.c: bitnet_sampler_logprobs: log-softmax of the raw logits, what the model itself thinks
  * of a token whatever the sampler was told.
  *
- * log p_i = z_i - max - log(sum of e^(z_j - max)), in double, summed by ascending id, rounded once
- * to f32. Weights below e^-700 count as 0, far under a double's last bit of the sum, which is >= 1.
+ * log p_i = z_i - max - log(sum of e^(z_j - max)), in double (fmath_log_sum_exp), rounded once to f32.
  */
 #include "bitnet/sampler.h"
 
@@ -19,10 +18,7 @@ int32_t bitnet_sampler_logprobs(const float *logits, int32_t n_vocab, bitnet_tok
         if (!isfinite(logits[i])) return BITNET_E_BACKEND;
         if (logits[i] > max) max = logits[i];
     }
-    double sum = 0.0;
-    for (int32_t i = 0; i < n_vocab; i++)
-        sum += heap_weight((double)logits[i] - (double)max);
-    double norm = (double)max + fmath_log(sum);
+    double norm = (double)max + fmath_log_sum_exp(logits, n_vocab, max);
     out[0] = (bitnet_logprob){token, (float)((double)logits[token] - norm)};
     if (n_top <= 0) return 1;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "text/unicode.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/vocab.h"
 
 #define MAX_MESSAGES (1 << 20)

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "text/unicode.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 typedef struct ch {
     uint32_t cp;

@@ -7,10 +7,9 @@
  *
  * A space is a space here; vocabularies write it as U+2581, which in a text therefore means a space.
  */
-#include <string.h>
 
 #include "text/encoder.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 static const char *pair_text(const bitnet_encoder *e, uint32_t i, uint32_t *len) {
     uint32_t end = e->sym[e->sym[i].next].next;
@@ -31,15 +30,10 @@ static uint32_t pair_rank(const bitnet_encoder *e, uint32_t i) {
 
 /* Spaces for U+2581, and one in front where the vocabulary wants it. */
 static void rewrite(bitnet_encoder *e, const char *s, uint32_t n) {
-    uint32_t len = 0;
-    if (e->v->add_space) e->room[len++] = ' ';
-    for (uint32_t i = 0; i < n;) {
-        bool is_space = n - i >= 3 && memcmp(s + i, SPM_SPACE, 3) == 0;
-        e->room[len++] = is_space ? ' ' : s[i];
-        i += is_space ? 3 : 1;
-    }
+    uint32_t len = e->v->add_space;
+    e->room[0] = ' ';
     e->piece = e->room;
-    e->piece_len = len;
+    e->piece_len = len + (uint32_t)bitnet_vocab_unmark(s, n, e->room + len);
 }
 
 /* The text is valid UTF-8, but a user-defined token may be any bytes and end inside a character. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "text/encoder.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #define MAX_LEN ((size_t)1 << 30) /* keeps counts and positions inside int32 */
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/hash.h"
+
 /* ---- by their bytes ---------------------------------------------------------------------- */
 
 void bitnet_vocab_free(bitnet_vocab *v) {
@@ -12,9 +14,7 @@ void bitnet_vocab_free(bitnet_vocab *v) {
 }
 
 uint32_t bitnet_vocab_hash(const char *s, size_t n) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (uint8_t)s[i]) * 0x100000001b3u;
+    uint64_t h = hash_fnv1a(s, n);
     h ^= h >> 32;
     h *= 0x9e3779b97f4a7c15u;
     return (uint32_t)(h >> 32);
@@ -35,6 +35,16 @@ uint32_t *bitnet_vocab_slot(const bitnet_vocab *v, const char *s, size_t n) {
 int32_t bitnet_vocab_find(const bitnet_vocab *v, const char *s, size_t n) {
     uint32_t *slot = n <= (size_t)v->max_text ? bitnet_vocab_slot(v, s, n) : NULL;
     return slot && *slot ? (int32_t)(*slot - 1) : -1;
+}
+
+size_t bitnet_vocab_unmark(const char *s, size_t n, char *out) {
+    size_t len = 0;
+    for (size_t i = 0; i < n;) {
+        bool is_space = n - i >= 3 && memcmp(s + i, SPM_SPACE, 3) == 0;
+        out[len++] = is_space ? ' ' : s[i];
+        i += is_space ? 3 : 1;
+    }
+    return len;
 }
 
 /* ---- specials ---------------------------------------------------------------------------- */

@@ -93,6 +93,9 @@ uint32_t *bitnet_vocab_slot(const bitnet_vocab *v, const char *s, size_t n);
 /* The token that stands for these bytes, of any type (SentencePiece: of a type that plain text may
  * give); -1 = none. */
 int32_t bitnet_vocab_find(const bitnet_vocab *v, const char *s, size_t n);
+/* SentencePiece's text with spaces for its U+2581; out has room for n bytes and may not overlap. Returns
+ * how many it took. */
+size_t bitnet_vocab_unmark(const char *s, size_t n, char *out);
 /* The longest special token of the wanted kinds that s [n], n >= 1, begins with, and its length;
  * -1 = none. One that waits for a request must lie within the first `room` bytes. */
 int32_t bitnet_vocab_special_at(const bitnet_vocab *v, const char *s, size_t n, size_t room,

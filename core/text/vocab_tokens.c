@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/vocab_build.h"
 
 /* ---- types ------------------------------------------------------------------------------- */
@@ -77,16 +77,6 @@ static int32_t named_byte(const char *s, size_t len) {
     return hi && lo ? (int32_t)(16 * (hi - digits) + (lo - digits)) : -1;
 }
 
-static uint32_t spaces_for_marks(const char *s, size_t n, char *out) {
-    uint32_t len = 0;
-    for (size_t i = 0; i < n;) {
-        bool is_space = n - i >= 3 && memcmp(s + i, SPM_SPACE, 3) == 0;
-        out[len++] = is_space ? ' ' : s[i];
-        i += is_space ? 3 : 1;
-    }
-    return len;
-}
-
 /* What a token stands for. */
 typedef struct token_text {
     const char *s;
@@ -116,7 +106,7 @@ static bool read_spm(bitnet_vocab_builder *b, int32_t id, const char *s, size_t 
     if (kind || len > sizeof t->bytes) return true;
     t->s = t->bytes;
     if (!is_byte) {
-        t->n = spaces_for_marks(s, len, t->bytes);
+        t->n = bitnet_vocab_unmark(s, len, t->bytes);
         return true;
     }
     bitnet_escaped e;

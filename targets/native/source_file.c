@@ -62,6 +62,7 @@ bitnet_status source_file_open(source_file *f, const char *path, bitnet_error *e
             f->source.size = (uint64_t)st.st_size;
         }
     }
+    if (status >= 0) f->device = st.st_dev, f->inode = st.st_ino;
     close(fd);
     return status;
 }

@@ -3,6 +3,7 @@
 #define BITNET_SOURCE_FILE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "bitnet/model.h"
 
@@ -10,6 +11,8 @@ typedef struct source_file {
     bitnet_source source; /* give &source to bitnet_model_load */
     const void *data;
     bool is_mapped;
+    dev_t device; /* which file it is, whatever it is called; 0, 0: the embedded model */
+    ino_t inode;
 } source_file;
 
 /* path NULL = the embedded model. E_NOENT, E_IO (ids file.open, file.permission, file.kind). */

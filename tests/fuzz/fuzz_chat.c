@@ -10,7 +10,7 @@
 #include "format/gguf.h"
 #include "gguf_writer.h"
 #include "text/chat.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 enum { MAX_MESSAGES = 32, MAX_IDS = 16384, FIRST_CONTROL = 256 };
 

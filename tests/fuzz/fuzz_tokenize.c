@@ -10,7 +10,7 @@
 
 #include "format/gguf.h"
 #include "gguf_writer.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/vocab.h"
 
 enum { MAX_SPANS = 64, MAX_TEXT = 1024, MAX_IDS = 3 * MAX_TEXT + 4 };

@@ -10,7 +10,7 @@
 #include "count_alloc.h"
 #include "format/gguf.h"
 #include "gguf_writer.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/vocab.h"
 
 enum { MAX_TEXT = 255, MAX_IDS = 3 * MAX_TEXT + 4, N_ROWS = 1000 };

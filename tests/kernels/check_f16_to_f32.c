@@ -1,4 +1,4 @@
-/* check_f16.c: all 65,536 values of binary16 in both directions, and every point where rounding
+/* check_f16_to_f32.c: all 65,536 values of binary16 in both directions, and every point where rounding
  * turns. */
 #include <math.h>
 #include <string.h>

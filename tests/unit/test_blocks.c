@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/rng.h"
 #include "bitnet/backend.h"
 #include "format/blocks.h"
@@ -199,7 +200,7 @@ static void tq_blocks_survive_decoding_and_encoding(void **state) {
     static const uint32_t types[] = {BITNET_TYPE_TQ1_0, BITNET_TYPE_TQ2_0};
     for (int round = 0; round < 200; round++)
         for (size_t k = 0; k < 2; k++) {
-            float scale = bitnet_f16_to_float((uint16_t)(1 + rng_next(&rng) % 0x7bff));
+            float scale = f16_to_f32((uint16_t)(1 + rng_next(&rng) % 0x7bff));
             float x[MAX_ROW], y[MAX_ROW];
             uint8_t block[MAX_BLOCK];
             for (int i = 0; i < MAX_ROW; i++)
@@ -281,7 +282,7 @@ static void all_65536_halves_have_their_value(void **state) {
     float decoded;
     for (uint32_t h = 0; h < 65536; h++) {
         double want = value_of_f16(h);
-        float have = bitnet_f16_to_float((uint16_t)h);
+        float have = f16_to_f32((uint16_t)h);
         bitnet_block_decoder(BITNET_TYPE_F16)(&decoded, (uint8_t[]){(uint8_t)h, (uint8_t)(h >> 8)},
                                               1);
         assert_int_equal(to_bits(decoded), to_bits(have));
@@ -299,15 +300,15 @@ static void f32_rounds_to_the_nearest_half_and_ties_to_even(void **state) {
             uint32_t mid = to_bits((float)((value_of_f16(h) + next) / 2)) | sign << 16;
             uint32_t low = h | sign, high = (h + 1) | sign, even = h & 1 ? high : low;
             const uint32_t in[] = {mid - 1, mid, mid + 1}, want[] = {low, even, high};
-            assert_int_equal(bitnet_f32_f16((float)value_of_f16(low)), low);
+            assert_int_equal(f32_to_f16((float)value_of_f16(low)), low);
             for (int i = 0; i < 3; i++)
-                if (bitnet_f32_f16(from_bits(in[i])) != want[i])
+                if (f32_to_f16(from_bits(in[i])) != want[i])
                     fail_msg("%.9g became %04x, should be %04x", (double)from_bits(in[i]),
-                             bitnet_f32_f16(from_bits(in[i])), want[i]);
+                             f32_to_f16(from_bits(in[i])), want[i]);
         }
-    assert_int_equal(bitnet_f32_f16(1e30f), 0x7c00);
-    assert_int_equal(bitnet_f32_f16(-INFINITY), 0xfc00);
-    assert_true(isnan(bitnet_f16_to_float(bitnet_f32_f16(NAN))));
+    assert_int_equal(f32_to_f16(1e30f), 0x7c00);
+    assert_int_equal(f32_to_f16(-INFINITY), 0xfc00);
+    assert_true(isnan(f16_to_f32(f32_to_f16(NAN))));
 }
 
 static void f32_rounds_to_the_nearest_bf16_and_ties_to_even(void **state) {
@@ -319,12 +320,12 @@ static void f32_rounds_to_the_nearest_bf16_and_ties_to_even(void **state) {
             const uint32_t in[] = {low << 16, mid - 1, mid, mid + 1};
             const uint32_t want[] = {low, low, even, high};
             for (int i = 0; i < 4; i++)
-                if (bitnet_f32_bf16(from_bits(in[i])) != want[i])
+                if (f32_to_bf16(from_bits(in[i])) != want[i])
                     fail_msg("%.9g became %04x, should be %04x", (double)from_bits(in[i]),
-                             bitnet_f32_bf16(from_bits(in[i])), want[i]);
+                             f32_to_bf16(from_bits(in[i])), want[i]);
         }
     for (uint32_t bits = 0x7f800001; bits < 0x7f820000; bits += 0x7fff) /* never to infinity */
-        assert_true((bitnet_f32_bf16(from_bits(bits)) & 0x7f) != 0);
+        assert_true((f32_to_bf16(from_bits(bits)) & 0x7f) != 0);
 }
 
 /* ---- names and sizes ----------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* test_convert_folder.c: a Hugging Face folder becomes a GGUF file with the row order that GGUF's RoPE of
  * arch llama needs (formats page 2.5). */
+#include "base/half.h"
 #include "converting.h"
 
 #define WIDTH    128 /* hidden and feed-forward */
@@ -57,7 +58,7 @@ static void put_bf16(folder *f, const char *name, int64_t rows, int64_t k) {
     int64_t n = (rows ? rows : 1) * k;
     put_st(f, name, "BF16", rows, k, (size_t)n * 2);
     for (int64_t i = 0; i < n; i++) { /* element i holds i */
-        uint16_t half = bitnet_f32_bf16((float)i);
+        uint16_t half = f32_to_bf16((float)i);
         gguf_bytes_put(&f->data, &half, 2);
     }
 }

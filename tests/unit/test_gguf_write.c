@@ -30,7 +30,7 @@ static bitnet_status rewrite(sink *out, const bitnet_dir *dir, const uint8_t *fr
     bitnet_gguf_write_head(&o, meta, dir->n_meta, dir->tensor, dir->n_tensor);
     for (uint32_t i = 0; i < dir->n_tensor; i++) {
         const bitnet_tensor_entry *t = &dir->tensor[i];
-        assert_int_equal(bitnet_gguf_tensor_size(t), t->size);
+        assert_int_equal(bitnet_tensor_size(t->type, t->ne), t->size);
         size_t half = (size_t)t->size / 2; /* in pieces */
         bitnet_gguf_write_data(&o, from + t->offset, half);
         bitnet_gguf_write_data(&o, from + t->offset + half, (size_t)t->size - half);

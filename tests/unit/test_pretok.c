@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "text/pretok.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* Cuts `joined` without its bars and compares where the bars were. */
 static void expect_pieces_of(bitnet_pretok_fn cut, const char *joined) {

@@ -5,7 +5,7 @@
 #include "vocab_fixture.h"
 
 #include "count_alloc.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #define MARK "\xe2\x96\x81" /* U+2581: a space as vocabularies write it */
 

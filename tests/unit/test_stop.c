@@ -6,7 +6,7 @@
 
 #include "base/rng.h"
 #include "engine/stop.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 static void add_all(bitnet_stop *s, const char *const *strings, int32_t n) {
     *s = (bitnet_stop){0};

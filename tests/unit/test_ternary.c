@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/rng.h"
 #include "bitnet/backend.h"
 #include "format/blocks.h"
@@ -72,7 +73,7 @@ static void write_tq2_0(matrix *m) {
         uint8_t *block = m->data + i / 256 * 66;
         int64_t e = i % 256, r = e % 128;
         block[32 * (e / 128) + r % 32] |= (uint8_t)((m->t[i] + 1) << (2 * (r / 32)));
-        put_u16(block + 64, bitnet_f32_f16(m->scale));
+        put_u16(block + 64, f32_to_f16(m->scale));
     }
 }
 
@@ -89,7 +90,7 @@ static void write_tq1_0(matrix *m) {
         }
         for (int i = 0; i < 52; i++)
             block[i] = (uint8_t)((digits[i] * 256 + 242) / 243);
-        put_u16(block + 52, bitnet_f32_f16(m->scale));
+        put_u16(block + 52, f32_to_f16(m->scale));
     }
 }
 
@@ -105,7 +106,7 @@ static void write_dense(matrix *m, uint32_t type) {
     size_t size = bitnet_type_get_info(type)->block_size;
     for (int64_t i = 0; i < m->k * m->n; i++) {
         float w = (float)m->t[i] * m->scale;
-        uint16_t half = type == BITNET_TYPE_F16 ? bitnet_f32_f16(w) : bitnet_f32_bf16(w);
+        uint16_t half = type == BITNET_TYPE_F16 ? f32_to_f16(w) : f32_to_bf16(w);
         if (type == BITNET_TYPE_F32)
             memcpy(m->data + (size_t)i * size, &w, sizeof w);
         else

@@ -3,7 +3,7 @@
  */
 #include "vocab_fixture.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 enum { TALES, LLAMA3, SPM, N_VOCABS };
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 static bool is_character(uint32_t cp) {
     return cp <= 0x10ffff && (cp < 0xd800 || cp > 0xdfff);

@@ -10,7 +10,7 @@ void bitnet_f16_matmul_c(const bitnet_dense_args *a) {
             const float *x = a->x + t * k;
             float lane[16] = {0};
             for (ptrdiff_t j = 0; j < k; j++)
-                lane[j % 16] += bitnet_f16_f32(w[j]) * x[j];
+                lane[j % 16] += f16_to_f32(w[j]) * x[j];
             a->y[t * a->ldy + r] = sum16(lane);
         }
 }

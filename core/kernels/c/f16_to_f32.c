@@ -3,5 +3,5 @@
 
 void bitnet_f16_to_f32_c(float *y, const uint16_t *x, size_t n) {
     for (size_t i = 0; i < n; i++)
-        y[i] = bitnet_f16_f32(x[i]);
+        y[i] = f16_to_f32(x[i]);
 }

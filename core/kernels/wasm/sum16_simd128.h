@@ -28,7 +28,7 @@ static inline v128_t row_load4(const void *row, ptrdiff_t j, bool is_f16) {
 }
 
 static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? bitnet_f16_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
+    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
 }
 
 /* sum16() on registers */

@@ -13,7 +13,7 @@
 static inline float decode_scale(const uint8_t *p) {
     uint16_t h;
     memcpy(&h, p, 2);
-    return bitnet_f16_f32(h);
+    return f16_to_f32(h);
 }
 
 static inline __m256i load_32(const uint8_t *p) {

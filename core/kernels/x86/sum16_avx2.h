@@ -21,7 +21,7 @@ static inline __m256 row_load8(const void *row, ptrdiff_t j, bool is_f16) {
 }
 
 static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? bitnet_f16_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
+    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
 }
 
 /* Per vector: lanes l and l + 8 are already added; now l + 4, l + 2, l + 1, for four at once. */

@@ -68,10 +68,10 @@ int answer_on_event(void *user, const bitnet_event *ev) {
     answer *a = user;
     if (ev->kind == BITNET_EVENT_PROMPT) {
         cJSON_Delete(a->prompt_ids);
-        a->prompt_ids = cJSON_CreateIntArray(ev->prompt, ev->n_prompt);
+        a->prompt_ids = a->is_json ? cJSON_CreateIntArray(ev->prompt, ev->n_prompt) : NULL;
         return answer_is_interrupted;
     }
-    if (ev->kind == BITNET_EVENT_TOKEN) keep_token(a, ev);
+    if (ev->kind == BITNET_EVENT_TOKEN && a->is_json) keep_token(a, ev);
     if (ev->kind == BITNET_EVENT_END)
         a->finish = ev->finish, a->stop_index = ev->stop_index, a->timings = ev->timings;
     size_t skip = a->skips_space && a->text_len == 0 && ev->text[0] == ' ';
@@ -79,7 +79,7 @@ int answer_on_event(void *user, const bitnet_event *ev) {
     const char *text = ev->text + skip;
     size_t len = ev->text_len - skip;
     if (len > 0) keep_text(a, text, len);
-    if (!a->is_silent && (fwrite(text, 1, len, stdout) < len || fflush(stdout) != 0))
+    if (!a->is_json && (fwrite(text, 1, len, stdout) < len || fflush(stdout) != 0))
         a->stdout_failed = true;
     return answer_is_interrupted || a->is_out_of_memory || a->stdout_failed;
 }

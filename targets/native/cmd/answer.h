@@ -17,7 +17,7 @@ extern volatile sig_atomic_t answer_is_interrupted;
 void answer_catch_sigint(bool exits);
 
 typedef struct answer { /* {0} is empty */
-    bool is_silent;     /* keep the text, print none */
+    bool is_json;       /* keep ids and logprobs, print no text */
     bool skips_space;   /* leave out one space that begins the text */
     bool stdout_failed, is_out_of_memory;
     char *text; /* all of it, terminated; NULL before the first byte */

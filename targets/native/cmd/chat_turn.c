@@ -123,7 +123,7 @@ void chat_turn(chat *c, const char *text, size_t len) {
     st = make_room(c, &err);
     bitnet_request req = make_request(c);
     answer_free(&c->last);
-    c->last = (answer){.is_silent = c->is_json, .skips_space = strcmp(c->family, "none") != 0};
+    c->last = (answer){.is_json = c->is_json, .skips_space = strcmp(c->family, "none") != 0};
     if (st >= 0) st = bitnet_engine_run(c->engine, &req, answer_on_event, &c->last, &err);
     if (st < 0 && st != BITNET_E_CANCELLED) {
         conversation_drop_last(&c->talk);

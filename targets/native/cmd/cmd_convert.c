@@ -106,33 +106,20 @@ static void log_some(void *ctx, bitnet_log_level level, const char *text) {
 
 /* ---- checks before any work ---------------------------------------------------------------- */
 
-/* Whether `target` is one of the files that will be read: in is a folder or a file, whose neighbours
- * the other parts are. */
-static bool is_input(const struct stat *target, const char *in, const model_files *files) {
-    struct stat s;
-    if (!in || stat(in, &s) != 0) return false;
-    if (s.st_dev == target->st_dev && s.st_ino == target->st_ino) return true;
-    const char *slash = strrchr(in, '/');
-    int folder = S_ISDIR(s.st_mode) ? (int)strlen(in) : slash ? (int)(slash - in) : -1;
-    for (int32_t i = 0; i < files->n; i++) {
-        char *path = NULL;
-        int n = folder < 0 ? asprintf(&path, "%s", files->files[i].name)
-                           : asprintf(&path, "%.*s/%s", folder, in, files->files[i].name);
-        bool is_same = n >= 0 && stat(path, &s) == 0 && s.st_dev == target->st_dev &&
-                       s.st_ino == target->st_ino;
-        if (n >= 0) free(path);
-        if (is_same) return true;
-    }
+static bool is_input(const struct stat *target, const model_files *files) {
+    for (int32_t i = 0; i < files->n; i++)
+        if (files->source[i].device == target->st_dev && files->source[i].inode == target->st_ino)
+            return true;
     return false;
 }
 
-static bitnet_status check_target(const char *out, const char *in, const model_files *files,
-                                  bool is_forced, bitnet_error *err) {
+static bitnet_status check_target(const char *out, const model_files *files, bool is_forced,
+                                  bitnet_error *err) {
     struct stat s;
     if (stat(out, &s) != 0) return BITNET_OK;
     bitnet_escaped e;
     bitnet_escape(&e, out, strlen(out));
-    if (is_input(&s, in, files))
+    if (is_input(&s, files))
         return bitnet_fail(err, BITNET_E_INVAL, "convert.same_file",
                            "%s is read and cannot be written at the same time", e.s);
     if (!S_ISREG(s.st_mode))
@@ -244,7 +231,7 @@ int cmd_convert(int argc, char **argv) {
     catch_signals();
     bitnet_status st = load_overrides(&overrides, &v.load.overrides, &err);
     if (st >= 0) st = model_files_open(&files, v.load.path, &err);
-    if (st >= 0) st = check_target(v.out, v.load.path, &files, v.is_forced, &err);
+    if (st >= 0) st = check_target(v.out, &files, v.is_forced, &err);
     if (st >= 0) st = write_model(&v, &files, overrides, &err);
     free(overrides);
     model_files_close(&files);

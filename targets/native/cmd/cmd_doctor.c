@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/hash.h"
 #include "base/os.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
@@ -107,13 +108,9 @@ static bitnet_status run_model(float **out, const doctor *d, const bitnet_model 
     return st;
 }
 
-/* FNV-1a over the bytes: a name for exactly these logits. */
+/* A name for exactly these logits. */
 static uint64_t hash_logits(const float *logits, size_t n) {
-    const unsigned char *b = (const unsigned char *)logits;
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n * sizeof *logits; i++)
-        h = (h ^ b[i]) * 0x100000001b3u;
-    return h;
+    return hash_fnv1a(logits, n * sizeof *logits);
 }
 
 /* ---- against the reference ------------------------------------------------------------------- */
@@ -131,14 +128,6 @@ static int32_t argmax(const float *z, int32_t n) {
     for (int32_t i = 1; i < n; i++)
         if (z[i] > z[best]) best = i;
     return best;
-}
-
-/* -log softmax(z)[id] */
-static double loss(const float *z, int32_t n, bitnet_token id) {
-    double top = (double)z[argmax(z, n)], sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += exp((double)z[i] - top);
-    return top + log(sum) - (double)z[id];
 }
 
 /* The largest difference of two logits; infinite when one of them is not finite. */
@@ -177,7 +166,9 @@ static comparison compare(const doctor *d, const float *ours, const reference_re
     for (int32_t i = 0; i < d->n; i++) {
         const float *a = ours + (size_t)i * (size_t)n_vocab;
         compare_position(&c, a, ref->logits + (size_t)i * (size_t)n_vocab, n_vocab);
-        if (i + 1 < d->n) sum += loss(a, n_vocab, d->ids[i + 1]);
+        bitnet_logprob next = {.logprob = 0};
+        if (i + 1 < d->n) bitnet_sampler_logprobs(a, n_vocab, d->ids[i + 1], 0, &next, NULL);
+        sum -= (double)next.logprob;
     }
     c.perplexity = exp(sum / (d->n - 1)); /* NaN for one id, as the reference's */
     c.perplexity_error = d->n > 1 ? fabs(c.perplexity / ref->perplexity - 1) : 0;

@@ -38,7 +38,7 @@ static int print_answer(const run *r, answer *a, const bitnet_request *req,
 static int run_request(const run *r, bitnet_engine *engine, const bitnet_request *req,
                        const bitnet_model_info *info) {
     bitnet_error err = {0};
-    answer a = {.is_silent = r->is_json};
+    answer a = {.is_json = r->is_json};
     bitnet_status st = bitnet_engine_run(engine, req, answer_on_event, &a, &err);
     int code;
     if (a.stdout_failed)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 typedef void (*route_fn)(http_answer *a, const http_head *head, const http_site *site);
 
 static void answer_live(http_answer *a, const http_head *head, const http_site *site) {
@@ -53,11 +55,7 @@ void http_route(http_answer *a, const http_head *head, const http_site *site) {
 }
 
 void http_site_set_model(http_site *site, const void *bytes, size_t n) {
-    const unsigned char *p = bytes;
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, 64 bits */
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ p[i]) * 0x100000001b3u;
     site->model = bytes;
     site->model_size = n;
-    snprintf(site->model_etag, sizeof site->model_etag, "\"%016" PRIx64 "\"", h);
+    snprintf(site->model_etag, sizeof site->model_etag, "\"%016" PRIx64 "\"", hash_fnv1a(bytes, n));
 }

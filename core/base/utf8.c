@@ -1,7 +1,7 @@
 /* utf8.c: see utf8.h. The well-formed sequences are those of Unicode's table 3-7: given the first
  * byte, only the range of the second one varies.
  */
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
