@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "count_alloc.h"
 #include "format/gguf.h"
 #include "gguf_writer.h"
 #include "text/tokenizer.h"
@@ -35,6 +36,20 @@ static inline bitnet_vocab *vocab_of_file(gguf_bytes *file, int32_t n_rows) {
     bitnet_error err = {0};
     if (vocab_from(&v, file, NULL, n_rows, NULL, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
     assert_non_null(v);
+    return v;
+}
+
+/* The vocabulary of a tiny one, which is freed, in memory that *c counts and may refuse. */
+static inline bitnet_vocab *vocab_counted(tiny_vocab *t, count_alloc *c) {
+    gguf_writer w;
+    bitnet_allocator a = count_alloc_of(c);
+    bitnet_vocab *v;
+    gguf_writer_init(&w);
+    tiny_vocab_put(t, &w);
+    gguf_writer_finish(&w);
+    assert_int_equal(vocab_from(&v, &w.file, NULL, (int32_t)t->n_token, &a, NULL), BITNET_OK);
+    tiny_vocab_free(t);
+    gguf_writer_free(&w);
     return v;
 }
 
