@@ -3,6 +3,7 @@
  * timeline without changing a bit of the answer.
  */
 #include "load_file.h"
+#include "tiny_model.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -366,6 +367,47 @@ static void the_next_turn_of_a_conversation_computes_its_new_tokens_only(void **
     bitnet_engine_free(e);
 }
 
+typedef struct prompt {
+    bitnet_token id[64];
+    int32_t n;
+} prompt;
+
+static int keep_prompt(void *user, const bitnet_event *ev) {
+    prompt *p = user;
+    if (ev->kind != BITNET_EVENT_PROMPT) return 0;
+    assert_in_range(ev->n_prompt, 1, 64);
+    memcpy(p->id, ev->prompt, (size_t)ev->n_prompt * sizeof *p->id);
+    p->n = ev->n_prompt;
+    return 0;
+}
+
+static void a_conversation_reaches_a_model_in_the_template_of_its_family(void **state) {
+    (void)state;
+    tiny_model shape = tiny_model_default();
+    tiny_loaded t;
+    bitnet_engine *e;
+    bitnet_error err = {0};
+    shape.has_eot = true;
+    if (tiny_model_load(&t, &shape, NULL, &err) < 0) fail_msg("%s", err.text);
+    assert_string_equal(bitnet_model_get_info(t.model).chat_template, "bitnet");
+    assert_string_equal(bitnet_chat_template(t.model), "bitnet");
+    bitnet_engine_desc desc = {.model = t.model};
+    assert_int_equal(bitnet_engine_create(&e, &desc, &err), BITNET_OK);
+    const bitnet_message m = {"user", " ab\n", 4}; /* trimmed */
+    prompt got = {.n = 0};
+    bitnet_request req = {.messages = &m, .n_messages = 1, .max_tokens = 1};
+    assert_int_equal(bitnet_engine_run(e, &req, keep_prompt, &got, &err), BITNET_OK);
+    /* a token per byte; 256 is <s>, 257 <|eot_id|> */
+    static const char words[] = "\1User: ab\2Assistant: ";
+    assert_int_equal(got.n, sizeof words - 1);
+    for (int32_t i = 0; i < got.n; i++) {
+        int32_t want = words[i] <= 2 ? 255 + words[i] : words[i];
+        if (got.id[i] != want) fail_msg("prompt token %d is %d, expected %d", i, got.id[i], want);
+    }
+    bitnet_engine_free(e);
+    tiny_model_close(&t);
+}
+
 static void a_conversation_that_cannot_be_told_in_this_vocabulary_is_refused(void **state) {
     (void)state;
     bitnet_engine *e = make_engine(0);
@@ -568,6 +610,7 @@ int main(void) {
         cmocka_unit_test(penalties_look_at_the_prompt_and_at_what_was_generated),
         cmocka_unit_test(a_thousand_bans_hold_and_one_more_is_refused),
         cmocka_unit_test(the_next_turn_of_a_conversation_computes_its_new_tokens_only),
+        cmocka_unit_test(a_conversation_reaches_a_model_in_the_template_of_its_family),
         cmocka_unit_test(a_conversation_that_cannot_be_told_in_this_vocabulary_is_refused),
         cmocka_unit_test(queued_requests_run_in_turn_and_a_cancelled_one_ends_at_once),
         cmocka_unit_test(a_reader_that_is_behind_stops_the_engine_and_loses_nothing),

@@ -195,6 +195,7 @@ void tiny_model_write(const tiny_model *m, gguf_writer *w) {
     if (!is_named("attention.layer_norm_rms_epsilon", m->skip_key)) gguf_put_f32(w, key, 1e-5f);
     if (m->has_vocab) {
         int32_t bos = tiny_vocab_add(&vocab, "<s>", 3);
+        if (m->has_eot) tiny_vocab_add(&vocab, "<|eot_id|>", 3);
         tiny_vocab_put(&vocab, w);
         gguf_put_u32(w, "tokenizer.ggml.bos_token_id", (uint32_t)bos);
     }

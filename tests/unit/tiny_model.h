@@ -18,6 +18,7 @@ typedef struct tiny_model { /* tiny_model_default makes the smallest shape that 
     int32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff;
     uint64_t seed;
     bool has_vocab;
+    bool has_eot;        /* a token <|eot_id|> behind <s>: of the family "bitnet" (bitnet/chat.h) */
     bool has_head;       /* an output.weight of its own */
     bool has_biases;     /* of q, k, v and the attention output */
     bool has_scales;     /* one 0.5 beside each linear layer */
