@@ -247,7 +247,6 @@ static bitnet_status make_ternary(binder *b, bitnet_use *u, bitnet_tensor *t) {
     }
     t->type = BITNET_TYPE_I2_S;
     t->size = size;
-    t->is_ternary = true;
     return BITNET_OK;
 }
 

@@ -30,12 +30,8 @@ static bitnet_buf *buffer(bitnet_backend *be, const float *x, size_t n) {
 
 static bitnet_weight *bind(bitnet_backend *be, uint32_t type, const void *data, int64_t k,
                            int64_t n, float scale) {
-    bitnet_tensor t = {.name = "test",
-                       .type = (bitnet_type)type,
-                       .ne = {k, n},
-                       .data = data,
-                       .scale = scale,
-                       .is_ternary = type == BITNET_TYPE_I2_S};
+    bitnet_tensor t = {
+        .name = "test", .type = (bitnet_type)type, .ne = {k, n}, .data = data, .scale = scale};
     bitnet_weight *w;
     bitnet_error err = {0};
     if (ops->bind(be, &t, &w, &err) < 0) fail_msg("%s [%s]", err.text, err.id);

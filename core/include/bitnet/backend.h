@@ -45,8 +45,7 @@ typedef struct bitnet_tensor {
     int64_t ne[2];    /* [K, N]: K contiguous, before padding; a vector is [K, 1] */
     const void *data; /* in the file or a copy, F32 and F16 aligned; valid while the model lives */
     uint64_t size;
-    float scale;     /* y is multiplied by it last; of I2_S the weights' one scale; else mostly 1 */
-    bool is_ternary; /* == (type is I2_S) */
+    float scale; /* y is multiplied by it last; of I2_S the weights' one scale; else mostly 1 */
 } bitnet_tensor;
 
 typedef struct bitnet_backend_desc {

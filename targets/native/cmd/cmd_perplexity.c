@@ -1,9 +1,8 @@
 /* cmd_perplexity.c: `bitnet perplexity`: how well a model predicts a text. One line, or one JSON object,
  * to stdout; a progress bar with the figure so far to stderr when that is a terminal.
  */
-#define _POSIX_C_SOURCE 200809L /* sigaction, isatty */
+#define _POSIX_C_SOURCE 200809L /* isatty */
 #include <cjson/cJSON.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +12,12 @@
 #include "base/base.h"
 #include "base/os.h"
 #include "bitnet/bitnet.h"
+#include "cmd/answer.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/load.h"
 
 #define TEXT_CAP (256u << 20) /* bytes read from -f */
-
-static volatile sig_atomic_t is_interrupted;
-
-static void on_sigint(int sig) {
-    (void)sig;
-    if (is_interrupted) _exit(130); /* the second one does not wait */
-    is_interrupted = 1;
-}
 
 typedef struct evaluation {
     load_opts load;
@@ -45,7 +37,7 @@ static int on_progress(void *user, int32_t done, int32_t total, const bitnet_per
         fprintf(stderr, "\r[%.*s%*s] %d of %d tokens, perplexity %.3f\033[K", n, full, 30 - n, "",
                 done, total, so_far->perplexity);
     }
-    return is_interrupted;
+    return answer_is_interrupted;
 }
 
 static int print_result(const evaluation *e, const bitnet_perplexity *p) {
@@ -129,8 +121,7 @@ int cmd_perplexity(int argc, char **argv) {
                         "[usage.prompt]\n");
         return EX_USAGE;
     }
-    struct sigaction sa = {.sa_handler = on_sigint};
-    sigaction(SIGINT, &sa, NULL);
+    answer_catch_sigint(true);
     loaded l = {0};
     char *file_text = NULL;
     bitnet_token *ids = NULL;
