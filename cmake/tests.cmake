@@ -17,12 +17,19 @@ foreach(src ${unit_tests})
     set_tests_properties(${name} PROPERTIES TIMEOUT 600) # a hang is a failure; sanitizers are slow
 endforeach()
 
-file(GLOB check_sources CONFIGURE_DEPENDS tests/kernels/*.c)
-list(REMOVE_ITEM check_sources ${CMAKE_CURRENT_SOURCE_DIR}/tests/kernels/main_wasm.c)
-add_executable(check_kernels ${check_sources})
-target_include_directories(check_kernels PRIVATE core tests/kernels)
-target_link_libraries(check_kernels PRIVATE bitnet_core m bitnet_warnings)
-add_test(NAME check_kernels COMMAND check_kernels)
+include(check)
+
+# Timing of every kernel (docs/bench.md); the test asks only whether each variant runs and prints a row.
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/kernels/*.c)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+    bitnet_isa_flags(${bench_sources})
+else()
+    list(FILTER bench_sources EXCLUDE REGEX "/peak_[^/]*\\.c$")
+endif()
+add_executable(bench_kernels ${bench_sources})
+target_include_directories(bench_kernels PRIVATE bench/kernels core targets/native)
+target_link_libraries(bench_kernels PRIVATE bitnet_native m bitnet_warnings)
+add_test(NAME bench_kernels COMMAND bench_kernels --quick)
 
 # Fuzzers (preset fuzz, clang): one executable per tests/fuzz/fuzz_*.c; `build/fuzz/fuzz_load -runs=100000`
 option(BITNET_FUZZ "build the libFuzzer harnesses" OFF)

@@ -37,6 +37,12 @@ if(BITNET_WASM_TIER STREQUAL relaxed)
     list(APPEND wasm_kernels ${relaxed_kernels})
 endif()
 
+# What runs once, or once a request, is made small: a module is downloaded before it does anything.
+file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*.c core/cache/*.c
+     core/engine/*.c core/tracker/*.c)
+list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
+set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
+
 function(bitnet_wasm_core name)
     add_library(${name} STATIC ${core_sources} ${wasm_kernels} targets/wasm/os_wasm.c)
     target_include_directories(${name} PUBLIC core core/include)

@@ -13,14 +13,15 @@ import sys
 
 C_STD = {f"<{h}.h>" for h in ("assert ctype errno float inttypes limits math stdalign stdarg stdatomic "
                              "stdbool stddef stdint stdio stdlib string").split()}
-THIRD_PARTY = ("<libwebsockets.h>", "<cjson/", "<emscripten", "<immintrin.h>", "<cpuid.h>", "<wasm_simd128.h>")
+THIRD_PARTY = ("<libwebsockets.h>", "<cjson/", "<emscripten", "<immintrin.h>", "<cpuid.h>", "<wasm_simd128.h>", "<arm_neon.h>")
 SYSTEM = "<system>"  # in a row: any system header that is not third party
 RULES = {
     "core/include/bitnet": ["bitnet/"],
     "core/base": ["bitnet/status.h", "bitnet/model.h"],
     "core/format": ["bitnet/", "base/"],
     "core/text": ["bitnet/", "base/", "format/"],
-    "core/kernels": ["bitnet/backend.h", "base/half.h", "format/blocks.h", "<cpuid.h>", "<immintrin.h>", "<wasm_simd128.h>"],
+    "core/kernels": ["bitnet/backend.h", "base/half.h", "base/os.h", "format/blocks.h", "<cpuid.h>",
+                     "<immintrin.h>", "<wasm_simd128.h>", "<arm_neon.h>"],
     "core/backend": ["bitnet/", "base/", "kernels/", "format/blocks.h", "format/tensors.h", "format/ternary.h"],
     "core/model": ["bitnet/", "base/", "format/", "text/"],
     "core/sample": ["bitnet/", "base/"],
@@ -32,6 +33,7 @@ RULES = {
     "targets/native/cmd": ["bitnet/", "base/", "http/", "dash/", "<cjson/", SYSTEM],
     "targets/native/http": ["bitnet/", "base/", "dash/", "<libwebsockets.h>", "<cjson/", SYSTEM],
     "targets/native/dash": ["bitnet/", "base/", "http/", "<libwebsockets.h>", "<cjson/", SYSTEM],
+    "bench/kernels": ["bitnet/backend.h", "base/", "kernels/", "cmd/bench_output.h", "<immintrin.h>", SYSTEM],
     "targets/wasm": ["bitnet/", "base/", "<emscripten", SYSTEM],
 }
 BANNED = re.compile(r"\b(__EMSCRIPTEN__|_WIN32|__linux__|__APPLE__|(?:printf|fprintf|puts|exit|abort|getenv)(?=\())")
@@ -66,7 +68,7 @@ def faults(root, path):
 
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent
-    files = [p for top in ("core", "targets") for p in sorted((root / top).rglob("*"))
+    files = [p for top in ("core", "targets", "bench") for p in sorted((root / top).rglob("*"))
              if p.suffix in (".c", ".h", ".def", ".cu")]
     found = [fault for path in files for fault in faults(root, path)]
     print(*found, f"{len(files)} files, {len(found)} faults", sep="\n")

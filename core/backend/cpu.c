@@ -1,23 +1,20 @@
-/* cpu.c: the backend seam over the kernels and the thread pool; the products are in cpu_matmul.c.
+/* cpu.c: the backend seam over the kernels and the thread pool: memory, life, norms; the rest is in
+ * the files beside it.
  *
- * Owns the kernel table, the pool, activation buffers and the int8 copy of the last matmul input.
- * Weights stay where the loader put them: binding checks and remembers, and copies nothing. Several
- * contexts may share one backend; `begin` takes a lock that `end` gives back.
+ * Owns the kernel table, the pool, the scratch of a step and activation buffers. Several contexts may
+ * share one backend; `begin` takes a lock that `end` gives back.
  */
 #include "backend/cpu.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "format/ternary.h"
 #include "kernels/cpu.h"
 
-#define CPU_ALIGN 64 /* a cache line, and a 512-bit register */
-
 /* ---- memory -----------------------------------------------------------------------------------
  */
 
-static bitnet_status cpu_alloc(bitnet_backend *be, size_t bytes, bitnet_buf **out) {
+bitnet_status bitnet_cpu_alloc(bitnet_backend *be, size_t bytes, bitnet_buf **out) {
     size_t block_size = sizeof(bitnet_buf) + bytes + CPU_ALIGN;
     bitnet_buf *buf = bytes < block_size ? bitnet_alloc(&be->allocator, block_size) : NULL;
     *out = buf;
@@ -66,9 +63,11 @@ static const void *cpu_map(const bitnet_backend *be, const bitnet_buf *buf) {
 
 static void cpu_close(bitnet_backend *be) {
     if (!be) return;
-    cpu_free(be, be->quant);
-    cpu_free(be, be->decoded);
-    cpu_free(be, be->scores);
+    bitnet_buf *const scratch[] = {be->quant, be->nonzero, be->unpacked, be->decoded,
+                                   be->tile,  be->rows,    be->scan,     be->attn};
+    for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++)
+        cpu_free(be, scratch[i]);
+    bitnet_cpu_free_arena(be);
     bitnet_pool_free(be->pool);
     bitnet_os_mutex_destroy(&be->lock);
     bitnet_allocator a = be->allocator;
@@ -82,6 +81,7 @@ static bitnet_status cpu_open(bitnet_backend **out, const bitnet_backend_desc *d
     if (!be)
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory", "cpu backend: out of memory");
     be->allocator = desc->allocator;
+    be->sparse = desc->sparse;
     if (bitnet_os_mutex_init(&be->lock) < 0) {
         bitnet_free(&desc->allocator, be, sizeof *be);
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory", "cpu backend: no lock to be had");
@@ -93,254 +93,129 @@ static bitnet_status cpu_open(bitnet_backend **out, const bitnet_backend_desc *d
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory",
                            "cpu backend: out of memory for %d threads", n_threads);
     }
+    bitnet_cpu_tune(be, desc->weight_bits, desc->ternary_size);
     *out = be;
     return BITNET_OK;
 }
 
 static void cpu_info(const bitnet_backend *be, bitnet_backend_info *out) {
     out->tier = be->kern.tier;
+    out->weights = be->weights_text;
     out->n_threads = bitnet_pool_size(be->pool);
     out->memory_used = be->memory_used;
 }
 
-/* Bytes of the three scratch buffers. */
+/* Bytes of the scratch buffers. */
 typedef struct scratch {
-    uint64_t quant, decoded, scores;
+    uint64_t quant, nonzero, unpacked, decoded, tile, rows, scan, attn;
 } scratch;
 
 static scratch scratch_of(const bitnet_backend *be, const bitnet_backend_need *n) {
-    uint64_t n_threads = (uint64_t)bitnet_pool_size(be->pool), n_batch = (uint64_t)n->n_batch;
-    return (scratch){n_batch * ((uint64_t)n->k_ternary + sizeof(float) + sizeof(int32_t)),
-                     n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float),
-                     n_threads * (uint64_t)n->n_ctx * sizeof(float)};
+    const int32_t n_pool = bitnet_pool_size(be->pool);
+    const uint64_t n_threads = (uint64_t)n_pool, n_batch = (uint64_t)n->n_batch;
+    return (scratch){
+        .quant = n_batch * ((uint64_t)n->k_ternary + sizeof(float) + sizeof(int32_t)),
+        .nonzero = bitnet_cpu_nonzero_size(n),
+        .unpacked = be->is_fives ? n_threads * CPU_UNPACK_BYTES : 0,
+        .decoded = n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float),
+        .tile = n_threads * 2 * cpu_tile_floats(n->n_batch) * sizeof(float),
+        .rows = n_batch * (uint64_t)n->n_embd * sizeof(float),
+        .scan = bitnet_cpu_scan_size(n, n_pool),
+        .attn = bitnet_cpu_attn_size(n, n_pool),
+    };
+}
+
+/* K of a ternary row as it is stored. */
+static int32_t padded(int32_t k) {
+    return (int32_t)(bitnet_ternary_row_size(k) * 4);
 }
 
 static uint64_t cpu_plan(const bitnet_backend *be, const bitnet_backend_need *need) {
     bitnet_backend_need n = *need;
-    n.k_ternary = (int32_t)(bitnet_ternary_row_size(n.k_ternary) * 4);
+    n.k_ternary = padded(n.k_ternary);
     scratch s = scratch_of(be, &n);
-    return s.quant + s.decoded + s.scores;
+    return s.quant + s.nonzero + s.unpacked + s.decoded + s.tile + s.rows + s.scan + s.attn;
 }
 
 static bitnet_status grow(bitnet_backend *be, bitnet_buf **buf, uint64_t bytes) {
     if (*buf && (*buf)->size >= bytes) return BITNET_OK;
     bitnet_buf *bigger;
-    bitnet_status st = bytes <= SIZE_MAX ? cpu_alloc(be, (size_t)bytes, &bigger) : BITNET_E_NOMEM;
+    bitnet_status st =
+        bytes <= SIZE_MAX ? bitnet_cpu_alloc(be, (size_t)bytes, &bigger) : BITNET_E_NOMEM;
     if (st < 0) return st;
     cpu_free(be, *buf);
     *buf = bigger;
     return BITNET_OK;
 }
 
-static bitnet_status cpu_reserve(bitnet_backend *be, int32_t n_batch, int32_t n_ctx) {
+static void raise_to(int32_t *n, int32_t least) {
+    if (*n < least) *n = least;
+}
+
+static bitnet_status cpu_reserve(bitnet_backend *be, const bitnet_backend_need *n) {
     bitnet_os_mutex_lock(&be->lock);
     bitnet_backend_need need = be->need;
-    if (n_batch > need.n_batch) need.n_batch = n_batch;
-    if (n_ctx > need.n_ctx) need.n_ctx = n_ctx;
+    raise_to(&need.n_batch, n->n_batch);
+    raise_to(&need.n_ctx, n->n_ctx);
+    raise_to(&need.n_embd, n->n_embd);
+    raise_to(&need.n_vocab, n->n_vocab);
+    raise_to(&need.n_head, n->n_head);
+    raise_to(&need.n_head_kv, n->n_head_kv);
+    raise_to(&need.head_dim, n->head_dim);
+    raise_to(&need.k_ternary, padded(n->k_ternary));
+    raise_to(&need.k_blocks, n->k_blocks);
     scratch s = scratch_of(be, &need);
     bitnet_status st = grow(be, &be->quant, s.quant);
+    if (st >= 0) st = grow(be, &be->nonzero, s.nonzero);
+    if (st >= 0) st = grow(be, &be->unpacked, s.unpacked);
     if (st >= 0) st = grow(be, &be->decoded, s.decoded);
-    if (st >= 0) st = grow(be, &be->scores, s.scores);
+    if (st >= 0) st = grow(be, &be->tile, s.tile);
+    if (st >= 0) st = grow(be, &be->rows, s.rows);
+    if (st >= 0) st = grow(be, &be->scan, s.scan);
+    if (st >= 0) st = grow(be, &be->attn, s.attn);
     if (st >= 0) be->need = need;
-    be->quant_of = NULL;
     bitnet_os_mutex_unlock(&be->lock);
     return st;
-}
-
-/* ---- weights ----------------------------------------------------------------------------------
- */
-
-/* A kernel where this CPU has one, otherwise the format's own. */
-static bitnet_decode_fn decoder_of(const bitnet_backend *be, bitnet_type type) {
-    switch (type) {
-    case BITNET_TYPE_Q8_0:
-        return be->kern.decode_q8_0;
-    case BITNET_TYPE_Q6_K:
-        return be->kern.decode_q6_k;
-    case BITNET_TYPE_Q4_K:
-        return be->kern.decode_q4_k;
-    case BITNET_TYPE_Q4_0:
-        return be->kern.decode_q4_0;
-    default:
-        return bitnet_block_decoder(type);
-    }
-}
-
-static bitnet_status cpu_bind(bitnet_backend *be, const bitnet_tensor *t, bitnet_weight **out,
-                              bitnet_error *err) {
-    *out = NULL;
-    bool is_ternary = t->type == BITNET_TYPE_I2_S;
-    bitnet_decode_fn decode = decoder_of(be, t->type);
-    if (t->ne[0] > INT32_MAX - BITNET_K_BLOCK || t->ne[1] > INT32_MAX)
-        return bitnet_fail(err, BITNET_E_UNSUPPORTED, "backend.shape",
-                           "%s: [%lld, %lld] is larger than the 2^31 - 1 a kernel counts to",
-                           t->name, (long long)t->ne[0], (long long)t->ne[1]);
-    if (!is_ternary && !decode)
-        return bitnet_fail(err, BITNET_E_UNSUPPORTED, "backend.type",
-                           "%s: the cpu backend does not run type %s", t->name,
-                           bitnet_type_name(t->type));
-    bitnet_weight *w = bitnet_alloc(&be->allocator, sizeof *w);
-    if (!w) return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory", "%s: out of memory", t->name);
-    *w = (bitnet_weight){.type = t->type,
-                         .k = (int32_t)t->ne[0],
-                         .n = (int32_t)t->ne[1],
-                         .data = t->data,
-                         .scale = t->scale,
-                         .decode = decode};
-    w->row_size = (size_t)(is_ternary ? bitnet_ternary_row_size(t->ne[0])
-                                      : bitnet_row_size(t->type, t->ne[0]));
-    bool is_plain = t->type == BITNET_TYPE_F32 || t->type == BITNET_TYPE_F16;
-    int32_t *widest = is_ternary ? &be->need.k_ternary : &be->need.k_blocks;
-    int32_t k = is_ternary ? (int32_t)(w->row_size * 4) : w->k;
-    if (!is_plain && k > *widest) *widest = k;
-    *out = w;
-    return BITNET_OK;
-}
-
-static void cpu_unbind(bitnet_backend *be, bitnet_weight *w) {
-    bitnet_free(&be->allocator, w, sizeof *w);
 }
 
 /* ---- one step ---------------------------------------------------------------------------------
  */
 
-static bitnet_status cpu_begin(bitnet_backend *be, int32_t n_tok) {
+static bitnet_status cpu_begin(bitnet_backend *be, const bitnet_batch *batch) {
     bitnet_os_mutex_lock(&be->lock);
-    be->quant_of = NULL;
-    if (n_tok > be->need.n_batch) {
-        bitnet_os_mutex_unlock(&be->lock);
-        return BITNET_E_INVAL;
-    }
-    return BITNET_OK;
+    be->batch = batch;
+    if (batch->n_tok <= be->need.n_batch) return BITNET_OK;
+    bitnet_os_mutex_unlock(&be->lock);
+    return BITNET_E_INVAL;
 }
 
 static bitnet_status cpu_end(bitnet_backend *be) {
+    be->batch = NULL;
     bitnet_os_mutex_unlock(&be->lock);
     return BITNET_OK;
 }
 
-typedef struct elem_job {
+typedef struct norm_job {
     const bitnet_backend *be;
     float *y;
-    const float *a, *b;
-    int32_t row; /* elements per index of the range */
+    const float *x, *w;
+    int32_t k;
     float eps;
-    bitnet_gate_relu2_fn gate;
-} elem_job;
+} norm_job;
 
 static void rmsnorm_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     (void)thread;
-    const elem_job *j = ctx;
+    const norm_job *j = ctx;
     for (int32_t t = begin; t < end; t++) {
-        size_t off = (size_t)t * (size_t)j->row;
-        j->be->kern.rmsnorm(j->y + off, j->a + off, j->b, j->row, j->eps);
+        size_t off = (size_t)t * (size_t)j->k;
+        j->be->kern.rmsnorm(j->y + off, j->x + off, j->w, j->k, j->eps);
     }
 }
 
 static void cpu_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
-                        const bitnet_weight *w, int32_t n_tok, float eps) {
-    elem_job j = {
-        .be = be, .y = cpu_f32(y), .a = cpu_f32_in(x), .b = w->data, .row = w->k, .eps = eps};
-    bitnet_pool_run(be->pool, rmsnorm_rows, &j, n_tok, cpu_items_a_slice(w->k));
-    cpu_wrote(be, y);
-}
-
-static void cpu_rope(bitnet_backend *be, bitnet_buf *x, int32_t n_head, int32_t head_dim,
-                     int32_t pos, int32_t n_tok, const bitnet_rope *rope) {
-    size_t half = (size_t)rope->n_rot / 2, row = (size_t)n_head * (size_t)head_dim;
-    for (int32_t t = 0; t < n_tok; t++) {
-        size_t p = (size_t)(pos + t) * half;
-        bitnet_rope_args a = {.x = cpu_f32(x) + (size_t)t * row,
-                              .cos = cpu_f32_in(rope->cos) + p,
-                              .sin = cpu_f32_in(rope->sin) + p,
-                              .n_head = n_head,
-                              .head_dim = head_dim,
-                              .n_rot = rope->n_rot,
-                              .is_norm = rope->is_norm};
-        be->kern.rope(&a);
-    }
-    cpu_wrote(be, x);
-}
-
-typedef struct attend_job {
-    const bitnet_backend *be;
-    float *y;
-    const float *q;
-    const float *k, *v; /* of the layer: [n_head_kv][n_ctx][D] */
-    const bitnet_kv *kv;
-    int32_t pos;
-} attend_job;
-
-static void attend_heads(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    const attend_job *j = ctx;
-    const bitnet_kv *kv = j->kv;
-    size_t dim = (size_t)kv->head_dim, n_ctx = (size_t)kv->n_ctx;
-    for (int32_t i = begin; i < end; i++) { /* i = token * n_head + head */
-        int32_t t = i / kv->n_head, head = i % kv->n_head;
-        size_t head_kv = (size_t)(head / (kv->n_head / kv->n_head_kv));
-        bitnet_attn_args a = {.y = j->y + (size_t)i * dim,
-                              .q = j->q + (size_t)i * dim,
-                              .k = j->k + head_kv * n_ctx * dim,
-                              .v = j->v + head_kv * n_ctx * dim,
-                              .stride = (ptrdiff_t)dim,
-                              .p = cpu_f32(j->be->scores) +
-                                   (size_t)thread * (size_t)j->be->need.n_ctx,
-                              .scale = 1.0f / sqrtf((float)kv->head_dim),
-                              .n_pos = j->pos + t + 1,
-                              .head_dim = kv->head_dim};
-        j->be->kern.attn(&a);
-    }
-}
-
-static void cpu_attend(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *q, const bitnet_buf *k,
-                       const bitnet_buf *v, const bitnet_kv *kv, int32_t layer, int32_t pos,
-                       int32_t n_tok) {
-    size_t dim = (size_t)kv->head_dim, n_kv = (size_t)kv->n_head_kv, n_ctx = (size_t)kv->n_ctx;
-    size_t layer_off = (size_t)layer * n_kv * n_ctx * dim;
-    float *kc = cpu_f32(kv->k) + layer_off, *vc = cpu_f32(kv->v) + layer_off;
-    for (int32_t t = 0; t < n_tok; t++)
-        for (size_t h = 0; h < n_kv; h++) {
-            size_t from = ((size_t)t * n_kv + h) * dim, to = (h * n_ctx + (size_t)(pos + t)) * dim;
-            memcpy(kc + to, cpu_f32_in(k) + from, dim * sizeof(float));
-            memcpy(vc + to, cpu_f32_in(v) + from, dim * sizeof(float));
-        }
-    attend_job j = {
-        .be = be, .y = cpu_f32(y), .q = cpu_f32_in(q), .k = kc, .v = vc, .kv = kv, .pos = pos};
-    bitnet_pool_run(be->pool, attend_heads, &j, n_tok * kv->n_head,
-                    cpu_items_a_slice((pos + n_tok) * kv->head_dim));
-    cpu_wrote(be, y);
-}
-
-static void gate_range(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    (void)thread;
-    const elem_job *j = ctx;
-    size_t off = (size_t)begin * (size_t)j->row;
-    j->gate(j->y + off, j->a + off, j->b + off, (size_t)(end - begin) * (size_t)j->row);
-}
-
-static void cpu_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *gate,
-                     const bitnet_buf *up, size_t n, bitnet_act act) {
-    elem_job j = {.be = be,
-                  .y = cpu_f32(y),
-                  .a = cpu_f32_in(gate),
-                  .b = cpu_f32_in(up),
-                  .row = BITNET_K_BLOCK};
-    j.gate = act == BITNET_ACT_SILU ? be->kern.gate_silu : be->kern.gate_relu2;
-    size_t n_blocks = n / BITNET_K_BLOCK, done = n_blocks * BITNET_K_BLOCK;
-    bitnet_pool_run(be->pool, gate_range, &j, (int32_t)n_blocks, CPU_ELEM_GRAIN / BITNET_K_BLOCK);
-    j.gate(j.y + done, j.a + done, j.b + done, n - done);
-    cpu_wrote(be, y);
-}
-
-static void cpu_bias(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *b, int32_t n_tok) {
-    for (int32_t t = 0; t < n_tok; t++)
-        be->kern.add(cpu_f32(y) + (size_t)t * (size_t)b->k, b->data, (size_t)b->k);
-    cpu_wrote(be, y);
-}
-
-static void cpu_add(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, size_t n) {
-    be->kern.add(cpu_f32(y), cpu_f32_in(x), n);
-    cpu_wrote(be, y);
+                        const bitnet_weight *w, float eps) {
+    norm_job j = {be, cpu_f32(y), cpu_f32_in(x), w->data, w->k, eps};
+    bitnet_pool_run(be->pool, rmsnorm_rows, &j, be->batch->n_tok, cpu_items_a_slice(w->k));
 }
 
 const bitnet_backend_ops bitnet_backend_cpu = {
@@ -349,13 +224,14 @@ const bitnet_backend_ops bitnet_backend_cpu = {
     .open = cpu_open,
     .close = cpu_close,
     .info = cpu_info,
-    .alloc = cpu_alloc,
+    .alloc = bitnet_cpu_alloc,
     .free = cpu_free,
     .write = cpu_write,
     .read = cpu_read,
     .map = cpu_map,
-    .bind = cpu_bind,
-    .unbind = cpu_unbind,
+    .bind = bitnet_cpu_bind,
+    .bind_plan = bitnet_cpu_bind_plan,
+    .unbind = bitnet_cpu_unbind,
     .reserve = cpu_reserve,
     .plan = cpu_plan,
     .begin = cpu_begin,
@@ -363,10 +239,8 @@ const bitnet_backend_ops bitnet_backend_cpu = {
     .embed = bitnet_cpu_embed,
     .rmsnorm = cpu_rmsnorm,
     .matmul = bitnet_cpu_matmul,
-    .matmul_last = bitnet_cpu_matmul_last,
-    .rope = cpu_rope,
-    .attend = cpu_attend,
-    .gate = cpu_gate,
-    .bias = cpu_bias,
-    .add = cpu_add,
+    .matmul_add = bitnet_cpu_matmul_add,
+    .matmul_gate = bitnet_cpu_matmul_gate,
+    .head = bitnet_cpu_head,
+    .attend = bitnet_cpu_attend,
 };

@@ -1,149 +1,278 @@
 /* cpu_matmul.c: the CPU backend's operations on matrices: embedding rows and products, of ternary
  * weights with int8 activations and of ordinary ones with f32 activations.
  *
- * F16 and F32 are read where they lie. Every other ordinary type is decoded a few rows at a time into
- * memory of the thread that needs them, once for all tokens of the step: the values are those of the
- * reference dequantiser, the sum is SUM16, so a type and its F32 conversion give the same bits.
+ * Work is cut into groups of sixteen rows, over all products of one input together. A thread takes
+ * some groups, computes their products with all tokens of the step, and does at once what follows:
+ * the bias, the addition to the residual stream, the gate. F16 and F32 are read where they lie. Every
+ * other ordinary type is decoded a few rows at a time into memory of the thread that needs them: the
+ * values are those of the reference dequantiser, the sum is SUM16, so a type and its F32 conversion
+ * give the same bits.
  */
 #include "backend/cpu.h"
 
 #include <string.h>
 
-void bitnet_cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w,
-                      const bitnet_token *ids, int32_t n_tok) {
-    size_t k = (size_t)w->k;
-    for (int32_t t = 0; t < n_tok; t++) {
-        float *out = cpu_f32(y) + (size_t)t * k;
-        const uint8_t *row = (const uint8_t *)w->data + (size_t)ids[t] * w->row_size;
-        if (w->type == BITNET_TYPE_F16)
-            be->kern.f16_to_f32(out, (const uint16_t *)(const void *)row, k);
-        else
-            w->decode(out, row, w->k);
-    }
-    cpu_wrote(be, y);
+#define GROUP BITNET_ROW_GROUP
+
+void bitnet_cpu_decode_row(const bitnet_backend *be, const bitnet_weight *w, int32_t r,
+                           float *out) {
+    const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_size;
+    if (w->type == BITNET_TYPE_F16)
+        be->kern.f16_to_f32(out, (const uint16_t *)(const void *)row, (size_t)w->k);
+    else
+        w->decode(out, row, w->k);
 }
 
-typedef struct matmul_job {
+void bitnet_cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w) {
+    size_t k = (size_t)w->k;
+    for (int32_t t = 0; t < be->batch->n_tok; t++)
+        bitnet_cpu_decode_row(be, w, be->batch->tok[t], cpu_f32(y) + (size_t)t * k);
+}
+
+typedef struct matmul_job matmul_job;
+/* Rows r .. r + n - 1 of product i, n_tok tokens; r is a multiple of GROUP. */
+typedef void (*rows_fn)(const matmul_job *j, int32_t i, int32_t r, int32_t n, int32_t thread);
+
+struct matmul_job {
     const bitnet_backend *be;
-    const bitnet_weight *w;
-    float *y;
-    const float *x;
+    rows_fn fn;
+    int32_t most_rows; /* that fn takes at once */
+    bitnet_product p[BITNET_MAX_PRODUCTS];
+    int32_t n_groups[BITNET_MAX_PRODUCTS];
+    int32_t n_product, n_tok;
+    const bitnet_weight *up; /* of a gate, with its function */
+    bitnet_gate_relu2_fn gate;
+    const float *x; /* [n_tok][k] */
+    int32_t k, k_pad;
     int8_t *xq; /* [n_tok][k_pad] */
     float *s;
     int32_t *xsum;
-    int32_t n_tok, k_pad;
-} matmul_job;
+};
 
-/* Rows worth a thread, of row_size bytes against n_tok tokens. */
-static int32_t rows_a_slice(size_t row_size, int32_t n_tok) {
-    size_t rows = CPU_SLICE_BYTES / (row_size * (size_t)n_tok);
-    return (int32_t)(rows / CPU_ROW_GRAIN + 1) * CPU_ROW_GRAIN;
-}
-
-/* ---- ternary ---------------------------------------------------------------------------------
+/* ---- rows of one matrix --------------------------------------------------------------------------
  */
 
-/* Behind the row's own k elements come zeros for the weights of 0 that pad a ternary row. */
-static void quantise_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    (void)thread;
-    const matmul_job *j = ctx;
-    size_t k = (size_t)j->w->k, k_pad = (size_t)j->k_pad;
-    for (int32_t t = begin; t < end; t++) {
-        int8_t *xq = j->xq + (size_t)t * k_pad;
-        j->be->kern.act_quant(xq, j->s + t, j->xsum + t, j->x + (size_t)t * k, j->w->k);
-        memset(xq + k, 0, k_pad - k);
-    }
-}
-
-static void ternary_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    (void)thread;
-    const matmul_job *j = ctx;
-    const bitnet_weight *w = j->w;
-    bitnet_tern_args a = {.y = j->y + begin,
-                          .ldy = w->n,
-                          .w = (const uint8_t *)w->data + (size_t)begin * w->row_size,
-                          .xq = j->xq,
-                          .s = j->s,
-                          .xsum = j->xsum,
-                          .w_scale = w->scale,
-                          .n = end - begin,
-                          .k = j->k_pad,
-                          .m = j->n_tok};
-    j->be->kern.tern_matmul(&a);
-}
-
-/* first: the row of xb that j->x points to; only whole inputs are remembered. */
-static void ternary_product(bitnet_backend *be, matmul_job *j, const bitnet_buf *xb,
-                            int32_t first) {
-    const bitnet_weight *w = j->w;
-    size_t n_batch = (size_t)be->need.n_batch;
-    j->k_pad = (int32_t)(w->row_size * 4);
-    j->xq = (int8_t *)be->quant->data;
-    j->s = (float *)(void *)(be->quant->data + n_batch * (size_t)be->need.k_ternary);
-    j->xsum = (int32_t *)(void *)(j->s + n_batch);
-    bool is_quantised =
-        be->quant_of == xb && first == 0 && be->quant_n_tok == j->n_tok && be->quant_k == w->k;
-    if (!is_quantised) {
-        bitnet_pool_run(be->pool, quantise_rows, j, j->n_tok, cpu_items_a_slice(w->k));
-        be->quant_of = first == 0 ? xb : NULL;
-        be->quant_n_tok = j->n_tok, be->quant_k = w->k;
-    }
-    bitnet_pool_run(be->pool, ternary_rows, j, w->n, rows_a_slice(w->row_size, j->n_tok));
-}
-
-/* ---- ordinary --------------------------------------------------------------------------------
- */
-
-/* The decoded copy of rows r .. r + n - 1, in this thread's memory. */
-static const float *decode_rows(const matmul_job *j, int32_t r, int32_t n, int32_t thread) {
-    const bitnet_weight *w = j->w;
-    size_t k_blocks = (size_t)j->be->need.k_blocks;
-    float *out = cpu_f32(j->be->decoded) + (size_t)thread * CPU_DECODE_ROWS * k_blocks;
+static const float *decode_rows(const bitnet_backend *be, const bitnet_weight *w, int32_t r,
+                                int32_t n, int32_t thread) {
+    size_t k_blocks = (size_t)be->need.k_blocks;
+    float *out = cpu_f32(be->decoded) + (size_t)thread * CPU_DECODE_ROWS * k_blocks;
     for (int32_t i = 0; i < n; i++)
         w->decode(out + (size_t)i * (size_t)w->k,
                   (const uint8_t *)w->data + (size_t)(r + i) * w->row_size, w->k);
     return out;
 }
 
-static void ordinary_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    const matmul_job *j = ctx;
-    const bitnet_weight *w = j->w;
+void bitnet_cpu_ordinary_rows(const bitnet_backend *be, const bitnet_weight *w, bitnet_dense_args a,
+                              int32_t r, int32_t thread) {
+    const int32_t n_all = a.n;
     bool is_f16 = w->type == BITNET_TYPE_F16, is_plain = is_f16 || w->type == BITNET_TYPE_F32;
-    int32_t step = is_plain ? end - begin : CPU_DECODE_ROWS;
-    for (int32_t r = begin; r < end; r += step) {
-        int32_t n = end - r < step ? end - r : step;
-        bitnet_dense_args a = {
-            .y = j->y + r, .ldy = w->n, .x = j->x, .n = n, .k = w->k, .m = j->n_tok};
+    int32_t step = is_plain ? n_all : CPU_DECODE_ROWS;
+    for (int32_t done = 0; done < n_all; done += step, a.y += step) {
+        a.n = n_all - done < step ? n_all - done : step;
         a.w = is_plain ? (const void *)((const uint8_t *)w->data + (size_t)r * w->row_size)
-                       : decode_rows(j, r, n, thread);
-        (is_f16 ? j->be->kern.f16_matmul : j->be->kern.f32_matmul)(&a);
-        for (int32_t t = 0; w->scale != 1.0f && t < j->n_tok; t++)
-            for (int32_t i = 0; i < n; i++)
-                a.y[(size_t)t * (size_t)w->n + (size_t)i] *= w->scale;
+                       : decode_rows(be, w, r + done, a.n, thread);
+        (is_f16 ? be->kern.f16_matmul : be->kern.f32_matmul)(&a);
+        for (int32_t t = 0; w->scale != 1.0f && t < a.m; t++)
+            for (int32_t i = 0; i < a.n; i++)
+                a.y[t * a.ldy + i] *= w->scale;
     }
 }
 
-/* ----------------------------------------------------------------------------------------------
+/* Weights in 1.6 bits and several tokens: as many groups as fit the thread's memory at a time. */
+static void multiply_unpacked(const matmul_job *j, const bitnet_weight *w, bitnet_tern_args *a,
+                              int32_t thread) {
+    uint8_t *groups = j->be->unpacked->data + (size_t)thread * CPU_UNPACK_BYTES;
+    const uint8_t *groups5 = a->w;
+    const int32_t n = a->n, most = (int32_t)(CPU_UNPACK_BYTES / (w->row_size * GROUP)) * GROUP;
+    a->w = groups;
+    for (int32_t r = 0; r < n; r += most, a->y += most) {
+        a->n = n - r < most ? n - r : most;
+        j->be->kern.tern5_unpack(groups, groups5 + (size_t)(r / GROUP) * w->group_size,
+                                 (a->n - 1) / GROUP + 1, a->k);
+        j->be->kern.tern_matmul(a);
+    }
+}
+
+/* y[t * ldy + i] = row r + i of w times token t */
+static void rows_of(const matmul_job *j, const bitnet_weight *w, float *y, ptrdiff_t ldy, int32_t r,
+                    int32_t n, int32_t thread) {
+    if (w->type != BITNET_TYPE_I2_S) {
+        bitnet_dense_args d = {.y = y, .ldy = ldy, .x = j->x, .n = n, .k = w->k, .m = j->n_tok};
+        bitnet_cpu_ordinary_rows(j->be, w, d, r, thread);
+        return;
+    }
+    bitnet_tern_args a = {.y = y,
+                          .ldy = ldy,
+                          .w = (const uint8_t *)w->data + (size_t)(r / GROUP) * w->group_size,
+                          .xq = j->xq,
+                          .s = j->s,
+                          .xsum = j->xsum,
+                          .w_scale = w->scale,
+                          .n = n,
+                          .k = j->k_pad,
+                          .m = j->n_tok};
+    if (w->is_fives && a.m > BITNET_TERN5_MAX_TOKENS)
+        multiply_unpacked(j, w, &a, thread);
+    else
+        (w->is_fives ? j->be->kern.tern5_matvec : j->be->kern.tern_matmul)(&a);
+}
+
+static float *tile_of(const matmul_job *j, int32_t thread, int32_t which) {
+    size_t floats = (size_t)cpu_tile_floats(j->be->need.n_batch);
+    return cpu_f32(j->be->tile) + ((size_t)thread * 2 + (size_t)which) * floats;
+}
+
+/* ---- what is done with them ----------------------------------------------------------------------
  */
 
-/* x is row `first` of buffer xb and what follows. */
-static void matmul_rows(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *xb, int32_t first,
-                        const bitnet_weight *w, int32_t n_tok) {
-    matmul_job j = {.be = be, .w = w, .y = cpu_f32(y), .n_tok = n_tok};
-    j.x = cpu_f32_in(xb) + (size_t)first * (size_t)w->k;
-    if (w->type == BITNET_TYPE_I2_S)
-        ternary_product(be, &j, xb, first);
-    else
-        bitnet_pool_run(be->pool, ordinary_rows, &j, w->n, rows_a_slice(w->row_size, n_tok));
-    cpu_wrote(be, y);
+static void add_bias(const matmul_job *j, const bitnet_product *p, float *y, ptrdiff_t ldy,
+                     int32_t r, int32_t n) {
+    for (int32_t t = 0; p->bias && t < j->n_tok; t++)
+        j->be->kern.add(y + t * ldy, (const float *)p->bias->data + r, (size_t)n);
 }
 
-void bitnet_cpu_matmul(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
-                       const bitnet_weight *w, int32_t n_tok) {
-    matmul_rows(be, y, x, 0, w, n_tok);
+static void store_rows(const matmul_job *j, int32_t i, int32_t r, int32_t n, int32_t thread) {
+    const bitnet_product *p = &j->p[i];
+    float *y = cpu_f32(p->y) + r;
+    rows_of(j, p->w, y, p->w->n, r, n, thread);
+    add_bias(j, p, y, p->w->n, r, n);
 }
 
-void bitnet_cpu_matmul_last(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
-                            const bitnet_weight *w, int32_t n_tok) {
-    matmul_rows(be, y, x, n_tok - 1, w, 1);
+static void add_rows(const matmul_job *j, int32_t i, int32_t r, int32_t n, int32_t thread) {
+    const bitnet_product *p = &j->p[i];
+    float *tile = tile_of(j, thread, 0);
+    rows_of(j, p->w, tile, n, r, n, thread);
+    add_bias(j, p, tile, n, r, n);
+    for (int32_t t = 0; t < j->n_tok; t++)
+        j->be->kern.add(cpu_f32(p->y) + (size_t)t * (size_t)p->w->n + r, tile + (ptrdiff_t)t * n,
+                        (size_t)n);
+}
+
+/* A batch has all the rows and columns that any of its tokens has: it runs whole. */
+static bool is_sparse(const matmul_job *j, const uint8_t *copy, cpu_quant *x) {
+    if (!copy || j->n_tok != 1) return false;
+    *x = (cpu_quant){j->xq, *j->s, *j->xsum, j->k_pad};
+    return true;
+}
+
+static void gate_rows(const matmul_job *j, int32_t i, int32_t r, int32_t n, int32_t thread) {
+    const bitnet_product *p = &j->p[i];
+    float *gate = tile_of(j, thread, 0), *up = tile_of(j, thread, 1);
+    cpu_quant x;
+    rows_of(j, p->w, gate, n, r, n, thread);
+    if (!is_sparse(j, j->up->rows, &x) || !bitnet_cpu_sparse_up(j->be, j->up, &x, up, gate, r, n))
+        rows_of(j, j->up, up, n, r, n, thread);
+    for (int32_t t = 0; t < j->n_tok; t++)
+        j->gate(cpu_f32(p->y) + (size_t)t * (size_t)p->w->n + r, gate + (ptrdiff_t)t * n,
+                up + (ptrdiff_t)t * n, (size_t)n);
+}
+
+/* ---- the whole -----------------------------------------------------------------------------------
+ */
+
+/* Behind the row's own k elements come zeros for the weights of 0 that pad a ternary row. */
+static void quantise_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    (void)thread;
+    const matmul_job *j = ctx;
+    size_t k = (size_t)j->k, k_pad = (size_t)j->k_pad;
+    for (int32_t t = begin; t < end; t++) {
+        int8_t *xq = j->xq + (size_t)t * k_pad;
+        j->be->kern.act_quant(xq, j->s + t, j->xsum + t, j->x + (size_t)t * k, j->k);
+        memset(xq + k, 0, k_pad - k);
+    }
+}
+
+static void quantise(bitnet_backend *be, matmul_job *j, const bitnet_weight *w) {
+    size_t n_batch = (size_t)be->need.n_batch;
+    j->k_pad = (int32_t)(w->row_size * 4);
+    j->xq = (int8_t *)be->quant->data;
+    j->s = (float *)(void *)(be->quant->data + n_batch * (size_t)be->need.k_ternary);
+    j->xsum = (int32_t *)(void *)(j->s + n_batch);
+    bitnet_pool_run(be->pool, quantise_rows, j, j->n_tok, cpu_items_a_slice(j->k));
+}
+
+/* Groups begin .. end - 1, counted over all products. */
+static void run_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const matmul_job *j = ctx;
+    int32_t first = 0;
+    for (int32_t i = 0; i < j->n_product; first += j->n_groups[i++]) {
+        int32_t g0 = begin > first ? begin - first : 0, g1 = end - first;
+        if (g1 > j->n_groups[i]) g1 = j->n_groups[i];
+        int32_t r = g0 * GROUP, r_end = g1 * GROUP < j->p[i].w->n ? g1 * GROUP : j->p[i].w->n;
+        for (; r < r_end; r += j->most_rows)
+            j->fn(j, i, r, r_end - r < j->most_rows ? r_end - r : j->most_rows, thread);
+    }
+}
+
+static int32_t most_rows(const matmul_job *j, const bitnet_weight *w) {
+    size_t rows = j->fn == store_rows
+                      ? (size_t)INT32_MAX
+                      : (size_t)cpu_tile_floats(j->be->need.n_batch) / (size_t)j->n_tok;
+    if (j->n_tok > 1 && rows > CPU_UNPACK_BYTES / w->row_size)
+        rows = CPU_UNPACK_BYTES / w->row_size;
+    rows -= rows % GROUP;
+    return rows < GROUP ? GROUP : rows > (1 << 20) ? 1 << 20 : (int32_t)rows;
+}
+
+static void run(bitnet_backend *be, matmul_job *j) {
+    int32_t n_groups = 0;
+    const bitnet_weight *ternary = NULL;
+    for (int32_t i = 0; i < j->n_product; i++) {
+        const bitnet_weight *w = j->p[i].w;
+        j->n_groups[i] = (w->n - 1) / GROUP + 1;
+        n_groups += j->n_groups[i];
+        if (w->type == BITNET_TYPE_I2_S) ternary = w;
+    }
+    if (j->up && j->up->type == BITNET_TYPE_I2_S) ternary = j->up;
+    j->be = be;
+    j->k = j->p[0].w->k;
+    j->most_rows = most_rows(j, j->p[0].w);
+    if (ternary) quantise(be, j, ternary);
+    cpu_quant x;
+    if (j->fn == add_rows && is_sparse(j, j->p[0].w->cols, &x) &&
+        bitnet_cpu_sparse_down(be, j->p[0].w, &x, j->p))
+        return;
+    /* whole tiles of the kernels, and enough bytes to be worth a thread */
+    size_t grain = CPU_SLICE_BYTES / (j->p[0].w->row_size * GROUP * (size_t)j->n_tok);
+    bitnet_pool_run(be->pool, run_groups, j, n_groups, grain < 4 ? 4 : (int32_t)grain);
+}
+
+void bitnet_cpu_matmul(bitnet_backend *be, const bitnet_product *p, int32_t n,
+                       const bitnet_buf *x) {
+    matmul_job j = {
+        .fn = store_rows, .n_product = n, .n_tok = be->batch->n_tok, .x = cpu_f32_in(x)};
+    memcpy(j.p, p, (size_t)n * sizeof *p);
+    run(be, &j);
+}
+
+void bitnet_cpu_matmul_add(bitnet_backend *be, const bitnet_product *p, const bitnet_buf *x) {
+    matmul_job j = {
+        .fn = add_rows, .p = {*p}, .n_product = 1, .n_tok = be->batch->n_tok, .x = cpu_f32_in(x)};
+    run(be, &j);
+}
+
+void bitnet_cpu_matmul_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                            const bitnet_weight *gate, const bitnet_weight *up, bitnet_act act) {
+    matmul_job j = {.fn = gate_rows,
+                    .p = {{y, gate, NULL}},
+                    .n_product = 1,
+                    .up = up,
+                    .gate = act == BITNET_ACT_SILU ? be->kern.gate_silu : be->kern.gate_relu2,
+                    .n_tok = be->batch->n_tok,
+                    .x = cpu_f32_in(x)};
+    run(be, &j);
+}
+
+void bitnet_cpu_head(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
+                     const int32_t *row, const bitnet_want *want, int32_t n) {
+    const size_t k = (size_t)w->k;
+    matmul_job j = {.fn = store_rows, .p = {{y, w, NULL}}, .n_product = 1, .n_tok = n};
+    j.x = cpu_f32_in(x) + (size_t)row[0] * k;
+    if (row[n - 1] - row[0] != n - 1) { /* they do not lie together */
+        float *rows = cpu_f32(be->rows);
+        for (int32_t i = 0; i < n; i++)
+            memcpy(rows + (size_t)i * k, cpu_f32_in(x) + (size_t)row[i] * k, k * sizeof(float));
+        j.x = rows;
+    }
+    if (!bitnet_cpu_head_two_stage(be, cpu_f32(y), j.x, w, want, n)) run(be, &j);
 }

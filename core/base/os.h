@@ -4,6 +4,7 @@
 #ifndef BITNET_OS_H
 #define BITNET_OS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,8 +12,14 @@
 
 uint64_t bitnet_os_now_ns(void);  /* monotonic, never goes back */
 uint64_t bitnet_os_wall_ms(void); /* since 1970, for people; may jump */
-int32_t bitnet_os_n_cpu(void);    /* cores this process may use; 1 when threads are not to be had */
+int32_t bitnet_os_n_cpu(void);    /* threads that pay: the fast cores this process may use */
 uint64_t bitnet_os_rss(void);     /* resident bytes, or the wasm heap; 0 = unknown */
+
+/* Memory at whole huge pages: the system may map it so. Advice: nothing fails. */
+#define BITNET_HUGE_PAGE ((size_t)2 << 20)
+void bitnet_os_advise_huge(void *p, size_t n);
+bool bitnet_os_allow_amx(void);        /* asks for tile registers; false: none are to be had */
+uint32_t bitnet_os_arm_features(void); /* BITNET_CPU_DOTPROD, _I8MM; 0 where not ARM */
 
 /* A thread; start returns E_UNSUPPORTED where there are none. join waits. */
 typedef struct bitnet_os_thread {

@@ -3,8 +3,9 @@
  * One atomic word, the ticket, is the whole protocol: generation of the run, number of its slices,
  * next slice to take. Taking one is a compare-and-swap on that word, so a worker that comes late,
  * with a ticket of an earlier run in hand, takes nothing. Whoever holds a slice keeps the run from
- * ending; so fn, ctx and n may be read after a slice is taken and are not written before all are
- * done. The lock and the condition serve only workers that went to sleep.
+ * ending, and a worker holds all that it took until it finds none left; so fn, ctx and n may be read
+ * after a slice is taken and are not written before all are done. The lock and the condition serve
+ * only workers that went to sleep.
  */
 #include "base/pool.h"
 
@@ -12,9 +13,12 @@
 
 #include "base/os.h"
 
-#define MAX_THREADS     1024
-#define SLICES_A_THREAD 4    /* more balance better and cost an atomic operation each */
-#define SPIN_STEPS      4000 /* about 50-100 us of pauses: longer than the gap between two matmuls */
+#define MAX_THREADS 1024
+/* Three quarters of a thread's share are one slice, the last quarter is for whoever is done first: smaller
+ * slices balance no better at the end and cost an atomic operation each (docs/speed.md). */
+#define BIG_SLICE  3
+#define SPIN_STEPS 4000 /* about 50-100 us of pauses: longer than the gap between two matmuls */
+#define LINE       64   /* bytes of a cache line */
 
 typedef struct worker {
     bitnet_pool *pool;
@@ -27,14 +31,19 @@ struct bitnet_pool {
     bitnet_allocator allocator;
     size_t size;
 
+    char line_1
+        [LINE]; /* what the caller writes, what workers write, what is seldom written: apart */
     bitnet_pool_fn fn; /* the run now going on */
     void *ctx;
     int32_t n, grain;
-
+    int32_t big;             /* units in each of the first n_threads slices; in the others one */
     _Atomic uint64_t ticket; /* generation << 32 | slices << 16 | next */
-    atomic_uint n_done;      /* slices of this run */
-    atomic_int n_asleep;
     atomic_bool is_stopping;
+
+    char line_2[LINE];
+    atomic_uint n_done; /* slices of this run that workers have done */
+    char line_3[LINE];
+    atomic_int n_asleep;
 
     bitnet_os_mutex lock; /* guards the sleep of workers and nothing else */
     bitnet_os_cond wake;
@@ -51,19 +60,32 @@ static bool has_slice(uint64_t ticket) {
     return next_of(ticket) < slices_of(ticket);
 }
 
-/* Takes slices until none is left. */
-static void take_slices(bitnet_pool *p, int32_t thread) {
-    uint64_t t = atomic_load(&p->ticket);
+/* Where slice i begins, in units. */
+static int64_t unit_of(const bitnet_pool *p, int64_t i) {
+    return i < p->n_threads ? i * p->big : i + (int64_t)p->n_threads * (p->big - 1);
+}
+
+static void run_slice(const bitnet_pool *p, uint64_t ticket, int32_t thread) {
+    const int64_t n_grains = (p->n - 1) / p->grain + 1, n_units = unit_of(p, slices_of(ticket)),
+                  i = next_of(ticket);
+    const int64_t begin = n_grains * unit_of(p, i) / n_units * p->grain,
+                  end = n_grains * unit_of(p, i + 1) / n_units * p->grain;
+    p->fn(p->ctx, (int32_t)begin, end < p->n ? (int32_t)end : p->n, thread);
+}
+
+/* Takes slices until none is left; how many it were. */
+static uint32_t take_slices(bitnet_pool *p, int32_t thread) {
+    uint32_t n = 0;
+    uint64_t t = atomic_load_explicit(&p->ticket, memory_order_acquire);
     while (has_slice(t)) {
-        if (!atomic_compare_exchange_weak(&p->ticket, &t, t + 1)) continue;
-        int64_t n_grains = (p->n + p->grain - 1) / p->grain, n_slices = slices_of(t),
-                i = next_of(t);
-        int32_t begin = (int32_t)(n_grains * i / n_slices) * p->grain;
-        int32_t end = (int32_t)(n_grains * (i + 1) / n_slices) * p->grain;
-        p->fn(p->ctx, begin, end < p->n ? end : p->n, thread);
-        atomic_fetch_add(&p->n_done, 1);
-        t = atomic_load(&p->ticket);
+        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &t, t + 1, memory_order_acquire,
+                                                   memory_order_acquire))
+            continue;
+        run_slice(p, t, thread);
+        n++;
+        t = atomic_load_explicit(&p->ticket, memory_order_acquire);
     }
+    return n;
 }
 
 /* Returns when there is a slice to take or the pool stops. */
@@ -83,7 +105,8 @@ static void wait_for_run(bitnet_pool *p) {
 static void worker_main(void *arg) {
     worker *w = arg;
     while (!atomic_load(&w->pool->is_stopping)) {
-        take_slices(w->pool, w->index);
+        uint32_t n = take_slices(w->pool, w->index);
+        if (n > 0) atomic_fetch_add_explicit(&w->pool->n_done, n, memory_order_release);
         wait_for_run(w->pool);
     }
 }
@@ -148,16 +171,20 @@ void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, in
         fn(ctx, 0, n, 0);
         return;
     }
-    uint32_t n_grains = (uint32_t)(n - 1) / (uint32_t)grain + 1,
-             n_slices = (uint32_t)p->n_threads * SLICES_A_THREAD;
-    if (n_slices > n_grains) n_slices = n_grains;
+    uint32_t n_grains = (uint32_t)(n - 1) / (uint32_t)grain + 1, n_threads = (uint32_t)p->n_threads,
+             n_slices = n_threads * 2; /* a big one and a small one each */
+    p->big = BIG_SLICE;
+    if (n_grains < n_threads * (BIG_SLICE + 1)) { /* too few to be cut so: one each */
+        p->big = 1;
+        n_slices = n_grains;
+    }
     p->fn = fn, p->ctx = ctx, p->n = n, p->grain = grain;
-    atomic_store(&p->n_done, 0);
-    uint64_t generation = (atomic_load(&p->ticket) >> 32) + 1;
+    atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
+    uint64_t generation = (atomic_load_explicit(&p->ticket, memory_order_relaxed) >> 32) + 1;
     atomic_store(&p->ticket, generation << 32 | (uint64_t)n_slices << 16);
     wake_sleepers(p);
-    take_slices(p, 0);
+    const uint32_t n_others = n_slices - take_slices(p, 0);
     /* past the spin the slice's thread has lost its core: give it this one */
-    for (int i = 0; atomic_load(&p->n_done) < n_slices; i++)
+    for (int i = 0; atomic_load_explicit(&p->n_done, memory_order_acquire) < n_others; i++)
         i < SPIN_STEPS ? bitnet_os_pause() : bitnet_os_yield();
 }

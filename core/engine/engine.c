@@ -1,5 +1,10 @@
 /* engine.c: bitnet/engine.h. One context, a queue of requests, a ring of events.
  *
+ * A decode pass may hold, behind the last token, a guess at the next ones. The sampler then takes the
+ * rows of logits in order, one a step, exactly as if each token had been decoded alone (a token's logits
+ * do not depend on what else is in its pass, to the bit); at the first one that is not the guess the
+ * rest of the rows and of the timeline is dropped. So guesses never change what comes out.
+ *
  * One lock guards the queue and the ring; it is never held while the model computes. The request at
  * the head of the queue belongs to the thread that steps. An ended request lives until its END
  * event has been polled and the next call of poll or free, because events borrow its memory.
@@ -11,6 +16,8 @@
 #include "base/base.h"
 #include "base/os.h"
 #include "cache/prefix.h"
+#include "engine/lookup.h"
+#include "engine/pace.h"
 #include "engine/request.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
@@ -24,6 +31,15 @@ typedef struct slot {
     request *ended; /* END: to be freed after the poll */
 } slot;
 
+/* The pass that is being used up, of the request that decodes. */
+typedef struct pass {
+    bitnet_token draft[BITNET_MAX_DRAFT];
+    int32_t n_draft;
+    int32_t row;      /* of logits, to be sampled next: row i is checked against draft[i] */
+    int32_t n_tokens; /* that it has given so far, */
+    uint64_t took_ns; /* and the time these took */
+} pass;
+
 struct bitnet_engine {
     const bitnet_model *model;
     bitnet_allocator allocator;
@@ -31,6 +47,10 @@ struct bitnet_engine {
     bitnet_ring *ring;
     bitnet_prefix prefix;
     int32_t n_batch, n_vocab;
+    int32_t n_draft, n_draft_min;
+    bitnet_lookup lookup;
+    bitnet_pace pace;
+    pass pass;
     void *scratch; /* of the sampler */
     char *piece;   /* [piece_cap] bytes of one token, */
     char *chars;   /* [chars_cap] and what they complete: whole characters */
@@ -66,6 +86,8 @@ static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *de
     e->chars = bitnet_alloc(a, e->chars_cap);
     e->text = bitnet_alloc(a, N_EVENTS * e->text_cap);
     e->scratch = bitnet_alloc(a, bitnet_sampler_scratch_size(e->n_vocab));
+    void *lookup = bitnet_alloc(a, bitnet_lookup_size(bitnet_ctx_size(e->ctx)));
+    if (lookup) bitnet_lookup_init(&e->lookup, lookup, bitnet_ctx_size(e->ctx));
     e->prefix.fingerprint = bitnet_model_get_info(e->model).fingerprint;
     e->prefix.n_tiers = desc->n_tiers < PREFIX_TIERS ? desc->n_tiers : PREFIX_TIERS;
     for (int32_t i = 0; i < e->prefix.n_tiers; i++)
@@ -74,10 +96,14 @@ static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *de
         e->prefix.value_size = bitnet_tier_value_size(e->model, bitnet_ctx_size(e->ctx));
         e->prefix.value = bitnet_alloc(a, e->prefix.value_size);
     }
-    if (e->piece && e->chars && e->text && e->scratch &&
+    if (e->piece && e->chars && e->text && e->scratch && lookup &&
         (e->prefix.n_tiers == 0 || e->prefix.value))
         return BITNET_OK;
     return bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for the engine's buffers");
+}
+
+static int32_t least(int32_t a, int32_t b) {
+    return a < b ? a : b;
 }
 
 bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc *desc,
@@ -95,7 +121,13 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
     e->ring = desc->ring;
     e->n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
     e->n_vocab = e->model->hp.n_vocab;
-    bitnet_ctx_desc cd = {.model = desc->model, .n_ctx = desc->n_ctx, .n_batch = e->n_batch};
+    e->n_draft = desc->n_draft == 0 ? BITNET_DRAFT_DEFAULT : desc->n_draft > 0 ? desc->n_draft : 0;
+    e->n_draft = least(least(e->n_draft, BITNET_MAX_DRAFT), e->n_batch - 1);
+    e->n_draft_min = desc->n_draft_min;
+    bitnet_ctx_desc cd = {.model = desc->model,
+                          .n_ctx = desc->n_ctx,
+                          .n_batch = e->n_batch,
+                          .n_logits = 1 + e->n_draft};
     bitnet_status st = bitnet_ctx_create(&e->ctx, &cd, err);
     if (st >= 0) st = make_buffers(e, desc, err);
     if (st < 0) {
@@ -116,6 +148,8 @@ void bitnet_engine_free(bitnet_engine *e) {
     for (; e->head != e->tail; e->head++)
         bitnet_request_free(e->slots[e->head % N_EVENTS].ended, &e->allocator);
     bitnet_request_free(e->reap, &e->allocator);
+    if (e->lookup.follower)
+        bitnet_free(&e->allocator, e->lookup.follower, bitnet_lookup_size(bitnet_ctx_size(e->ctx)));
     bitnet_ctx_free(e->ctx);
     bitnet_free(&e->allocator, e->piece, (size_t)e->piece_cap);
     bitnet_free(&e->allocator, e->chars, e->chars_cap);
@@ -204,7 +238,7 @@ static void emit_prompt(bitnet_engine *e, const request *r) {
 }
 
 /* Returns the stop string that the token completes, or -1. */
-static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token) {
+static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token, const float *logits) {
     char *text;
     slot *s = next_slot(e, &text);
     int32_t n = bitnet_token_text(e->model, token, e->piece, e->piece_cap);
@@ -218,8 +252,8 @@ static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token) {
     if (r->has_logprobs) {
         bitnet_logprob *out = e->logprobs[s - e->slots];
         s->event.logprobs = out;
-        s->event.n_logprobs = bitnet_sampler_logprobs(bitnet_ctx_logits(e->ctx), e->n_vocab, token,
-                                                      r->n_top_logprobs, out, e->scratch);
+        s->event.n_logprobs =
+            bitnet_sampler_logprobs(logits, e->n_vocab, token, r->n_top_logprobs, out, e->scratch);
     }
     publish(e);
     return stop_index;
@@ -283,53 +317,90 @@ static bitnet_status end_with_error(bitnet_engine *e, request *r, bitnet_status 
 /* ---- one step ---------------------------------------------------------------------------------
  */
 
+/* The tokens of a pass come at once; each is recorded with its share of the time. */
+static void end_pass(bitnet_engine *e, const request *r, uint64_t now_ns) {
+    pass *p = &e->pass;
+    for (int32_t i = 0; i < p->n_tokens; i++)
+        bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_TPOT,
+                         (double)p->took_ns * 1e-9 / p->n_tokens, r->id, (uint64_t)p->n_tokens);
+    *p = (pass){0};
+    bitnet_ctx_cut(e->ctx, r->n_prompt + r->timings.n_generated - 1); /* what was guessed wrong */
+}
+
+static void record_token(bitnet_engine *e, request *r, bitnet_token token, uint64_t now_ns) {
+    int32_t n_held = r->n_prompt + r->timings.n_generated - 1; /* without guesses */
+    if (r->timings.n_generated == 1) {
+        r->first_token_ns = now_ns;
+        r->timings.ttft_s = since(r->accepted_ns, now_ns);
+        bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_TTFT, r->timings.ttft_s, r->id, 0);
+    }
+    bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_TOKENS_OUT, 1, r->id, (uint64_t)token);
+    bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_KV_USED,
+                     (double)bitnet_model_ctx_size(e->model, n_held), r->id, 0);
+}
+
+/* BITNET_FINISH_NONE to go on. */
+static bitnet_finish finish_of(const bitnet_engine *e, const request *r, bitnet_token token,
+                               int32_t stop_index) {
+    int32_t n_tokens = r->n_prompt + r->timings.n_generated;
+    if (stop_index >= 0 || bitnet_token_is_end(e->model, token)) return BITNET_FINISH_STOP;
+    bool is_long = r->max_tokens > 0 && r->timings.n_generated >= r->max_tokens;
+    return is_long || n_tokens > bitnet_ctx_size(e->ctx) ? BITNET_FINISH_LENGTH
+                                                         : BITNET_FINISH_NONE;
+}
+
+/* The token behind the pass's next row of logits. */
 static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
+    pass *p = &e->pass;
+    const float *logits = bitnet_ctx_logits_at(e->ctx, p->row);
     uint64_t before = bitnet_os_now_ns();
     int32_t n_tokens = r->n_prompt + r->timings.n_generated;
-    bitnet_token token = bitnet_sampler_next(&r->sampler, bitnet_ctx_logits(e->ctx), e->n_vocab,
-                                             r->tokens, n_tokens, e->scratch);
+    bitnet_token token =
+        bitnet_sampler_next(&r->sampler, logits, e->n_vocab, r->tokens, n_tokens, e->scratch);
     uint64_t now = bitnet_os_now_ns();
-    if (token < 0)
+    if (token < 0) {
+        end_pass(e, r, now);
         return end_with_error(e, r, BITNET_E_BACKEND,
                               "sampling (a logit is not finite, or every token is banned)");
+    }
     bool is_first = r->timings.n_generated++ == 0;
     r->timings.sample_s += since(before, now);
     r->tokens[n_tokens] = token;
-    if (is_first) {
-        r->first_token_ns = now;
-        r->timings.ttft_s = since(r->accepted_ns, now);
-        bitnet_ring_push(e->ring, now, BITNET_METRIC_TTFT, r->timings.ttft_s, r->id, 0);
-    } else {
-        bitnet_ring_push(e->ring, now, BITNET_METRIC_TPOT, since(step_ns, now), r->id, 1);
-    }
-    bitnet_ring_push(e->ring, now, BITNET_METRIC_TOKENS_OUT, 1, r->id, (uint64_t)token);
-    bitnet_ring_push(e->ring, now, BITNET_METRIC_KV_USED, (double)bitnet_ctx_kv_used(e->ctx), r->id,
-                     0);
-    int32_t stop_index = emit_token(e, r, token);
-    if (stop_index >= 0 || bitnet_token_is_end(e->model, token))
-        return end_request(e, r, BITNET_FINISH_STOP, stop_index, NULL);
-    bool is_long = r->max_tokens > 0 && r->timings.n_generated >= r->max_tokens;
-    if (is_long || bitnet_ctx_len(e->ctx) >= bitnet_ctx_size(e->ctx))
-        return end_request(e, r, BITNET_FINISH_LENGTH, -1, NULL);
-    return BITNET_OK;
+    record_token(e, r, token, now);
+    p->took_ns += now - step_ns;
+    p->n_tokens += !is_first;
+    bool is_guessed = p->row < p->n_draft && token == p->draft[p->row];
+    r->timings.n_accepted += is_guessed;
+    int32_t stop_index = emit_token(e, r, token, logits);
+    bitnet_finish finish = finish_of(e, r, token, stop_index);
+    if (is_guessed && finish == BITNET_FINISH_NONE)
+        p->row++;
+    else
+        end_pass(e, r, now);
+    return finish == BITNET_FINISH_NONE ? BITNET_OK : end_request(e, r, finish, stop_index, NULL);
+}
+
+static void start_prefill(bitnet_engine *e, request *r, uint64_t now_ns) {
+    r->state = REQUEST_PREFILL;
+    r->started_ns = now_ns;
+    bitnet_ctx_want_best(e->ctx, r->has_logprobs ? 0 : bitnet_sampler_wants_best(&r->sampler.desc));
+    bitnet_prefix_fetch(&e->prefix, e->ctx, r->tokens, r->n_prompt);
+    r->n_done = bitnet_ctx_match(e->ctx, r->tokens, r->n_prompt);
+    if (r->n_done == r->n_prompt) r->n_done--; /* its logits are needed */
+    r->timings.n_prompt_computed = r->n_prompt - r->n_done;
+    bitnet_ctx_cut(e->ctx, r->n_done);
+    emit_prompt(e, r);
 }
 
 static bitnet_status step_prefill(bitnet_engine *e, request *r) {
-    uint64_t now = bitnet_os_now_ns();
-    if (r->state == REQUEST_QUEUED) {
-        r->state = REQUEST_PREFILL;
-        r->started_ns = now;
-        bitnet_prefix_fetch(&e->prefix, e->ctx, r->tokens, r->n_prompt);
-        r->n_done = bitnet_ctx_match(e->ctx, r->tokens, r->n_prompt);
-        if (r->n_done == r->n_prompt) r->n_done--; /* its logits are needed */
-        r->timings.n_prompt_computed = r->n_prompt - r->n_done;
-        emit_prompt(e, r);
-    }
-    int32_t left = r->n_prompt - r->n_done;
-    r->n_done += left < e->n_batch ? left : e->n_batch;
-    bitnet_status st = bitnet_ctx_sync(e->ctx, r->tokens, r->n_done);
+    if (r->state == REQUEST_QUEUED) start_prefill(e, r, bitnet_os_now_ns());
+    int32_t n_now = least(r->n_prompt - r->n_done, e->n_batch);
+    bool is_last = r->n_done + n_now == r->n_prompt; /* only its logits are wanted */
+    bitnet_ctx_run run = {e->ctx, r->tokens + r->n_done, n_now, is_last};
+    bitnet_status st = bitnet_ctx_extend(&run, 1);
     if (st < 0) return end_with_error(e, r, st, "prefill");
-    if (r->n_done < r->n_prompt) return BITNET_OK;
+    r->n_done += n_now;
+    if (!is_last) return BITNET_OK;
     bitnet_prefix_store(&e->prefix, e->ctx, r->tokens, r->n_prompt);
     uint64_t done = bitnet_os_now_ns();
     r->state = REQUEST_DECODE;
@@ -343,11 +414,53 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
     return sample(e, r, done);
 }
 
+/* Brings the lookup up to the last token, and what is known of its guesses. */
+static void learn(bitnet_engine *e, const request *r) {
+    int32_t n_tokens = r->n_prompt + r->timings.n_generated;
+    if (r->timings.n_generated == 1) {
+        bitnet_lookup_start(&e->lookup, r->tokens);
+        bitnet_pace_start(&e->pace);
+    }
+    while (e->lookup.n < n_tokens) {
+        bool is_generated = e->lookup.n >= r->n_prompt;
+        int32_t m = bitnet_lookup_add(&e->lookup);
+        if (is_generated && m != 0) bitnet_pace_guess(&e->pace, m < 0 ? -m : m, m > 0);
+    }
+}
+
+/* Fills out with what shall be checked behind the last token. */
+static int32_t guess(bitnet_engine *e, const request *r, bitnet_token *out) {
+    if (e->n_draft < 1) return 0;
+    learn(e, r);
+    if (e->lookup.source == 0) return 0;
+    int32_t n_tokens = r->n_prompt + r->timings.n_generated;
+    int32_t n_max = least(e->n_draft, bitnet_ctx_size(e->ctx) - n_tokens);
+    if (r->max_tokens > 0) n_max = least(n_max, r->max_tokens - r->timings.n_generated - 1);
+    int32_t n = bitnet_pace_choose(&e->pace, e->lookup.match, n_max);
+    if (n < e->n_draft_min) n = least(e->n_draft_min, n_max);
+    n = bitnet_lookup_guess(&e->lookup, out, n);
+    for (int32_t i = 0; i < n; i++)
+        if (bitnet_token_is_end(e->model, out[i])) return i + 1; /* nothing comes behind it */
+    return n;
+}
+
 static bitnet_status step_decode(bitnet_engine *e, request *r) {
+    pass *p = &e->pass;
     uint64_t before = bitnet_os_now_ns();
-    bitnet_token last = r->tokens[r->n_prompt + r->timings.n_generated - 1];
-    bitnet_status st = bitnet_ctx_decode(e->ctx, last);
-    if (st < 0) return end_with_error(e, r, st, "decoding");
+    if (p->row > 0) return sample(e, r, before); /* guessed right: the next row is there */
+    bitnet_token tok[1 + BITNET_MAX_DRAFT];
+    tok[0] = r->tokens[r->n_prompt + r->timings.n_generated - 1];
+    p->n_draft = guess(e, r, tok + 1);
+    memcpy(p->draft, tok + 1, (size_t)p->n_draft * sizeof *tok);
+    r->timings.n_drafted += p->n_draft;
+    bitnet_ctx_run run = {e->ctx, tok, 1 + p->n_draft, 1 + p->n_draft};
+    uint64_t start = bitnet_os_now_ns();
+    bitnet_status st = bitnet_ctx_extend(&run, 1);
+    if (st < 0) {
+        *p = (pass){0};
+        return end_with_error(e, r, st, "decoding");
+    }
+    bitnet_pace_pass(&e->pace, p->n_draft, bitnet_os_now_ns() - start);
     return sample(e, r, before);
 }
 
@@ -360,7 +473,10 @@ bitnet_status bitnet_engine_step(bitnet_engine *e) {
         if (atomic_load(&c->is_cancelled)) r = c; /* ended at once, also when it is not its turn */
     bitnet_os_mutex_unlock(&e->lock);
     if (!r || !has_room) return BITNET_AGAIN;
-    if (atomic_load(&r->is_cancelled)) return end_request(e, r, BITNET_FINISH_CANCELLED, -1, NULL);
+    if (atomic_load(&r->is_cancelled)) {
+        if (e->pass.row > 0 && r->state == REQUEST_DECODE) end_pass(e, r, bitnet_os_now_ns());
+        return end_request(e, r, BITNET_FINISH_CANCELLED, -1, NULL);
+    }
     return r->state == REQUEST_DECODE ? step_decode(e, r) : step_prefill(e, r);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fmath.h"
+#include "format/blocks.h"
 #include "model/forward.h"
 #include "model/kv.h"
 
@@ -14,11 +15,18 @@ struct bitnet_ctx {
     const bitnet_model *model;
     bitnet_allocator allocator;
     int32_t n_ctx, n_batch;
-    int32_t len;    /* tokens the KV cache stands for */
-    int32_t n_rows; /* rows of logits at hand: of the last pass, or of its last token; 0 = none */
-    bool all_logits;
-    bitnet_token *tok; /* [n_ctx] */
-    float *logits;     /* as act.logits, when the backend's buffer cannot be mapped */
+    int32_t len;             /* tokens the KV cache stands for */
+    int32_t n_logits;        /* rows of logits there is room for */
+    bitnet_token *tok;       /* [n_ctx] */
+    bitnet_token *batch_tok; /* [n_batch] of a step */
+    int32_t *row;            /* [n_logits] of a step: the tokens whose logits are wanted */
+    bitnet_want *wants;      /* [n_logits] and which of them */
+    bitnet_want want;        /* of this context's */
+    float *logits;           /* as act.logits, when the backend's buffer cannot be mapped */
+    /* the logits at hand: n_rows of them (0 = none), from row first_row on, in this or, after a step of
+     * several contexts, in the first one's memory */
+    const bitnet_ctx *logits_of;
+    int32_t first_row, n_rows;
     bitnet_kv kv;
     bitnet_acts act;
     bitnet_buf *rope_cos, *rope_sin;
@@ -59,23 +67,23 @@ static bitnet_status make_rope(bitnet_ctx *c) {
 }
 
 /* Floats of each buffer of bitnet_acts, in its order; n_logits rows of logits. */
-enum { N_ACTS = 9 };
+enum { N_ACTS = 8 };
 static void act_sizes(uint64_t size[N_ACTS], const bitnet_hparams *hp, int32_t n_batch,
                       int32_t n_logits) {
     uint64_t T = (uint64_t)n_batch, x = T * (uint64_t)hp->n_embd, f = T * (uint64_t)hp->n_ff,
              q = T * (uint64_t)hp->n_head * (uint64_t)hp->head_dim,
              kv = T * (uint64_t)hp->n_head_kv * (uint64_t)hp->head_dim,
              logits = (uint64_t)n_logits * (uint64_t)hp->n_vocab;
-    const uint64_t all[N_ACTS] = {x, x, q, kv, kv, q, f, f, logits};
+    const uint64_t all[N_ACTS] = {x, x, q, kv, kv, q, f, logits};
     memcpy(size, all, sizeof all);
 }
 
 static bitnet_status make_acts(bitnet_ctx *c) {
     bitnet_acts *a = &c->act;
-    bitnet_buf **const buf[N_ACTS] = {&a->x, &a->h,    &a->q,  &a->k,     &a->v,
-                                      &a->a, &a->gate, &a->up, &a->logits};
+    bitnet_buf **const buf[N_ACTS] = {&a->x, &a->h, &a->q,    &a->k,
+                                      &a->v, &a->a, &a->gate, &a->logits};
     uint64_t size[N_ACTS];
-    act_sizes(size, &c->model->hp, c->n_batch, c->all_logits ? c->n_batch : 1);
+    act_sizes(size, &c->model->hp, c->n_batch, c->n_logits);
     for (size_t i = 0; i < N_ACTS; i++) {
         if (size[i] > SIZE_MAX / 2 / sizeof(float)) return BITNET_E_NOMEM;
         bitnet_status st =
@@ -91,12 +99,19 @@ static int32_t default_batch(int32_t n_batch, int32_t n_ctx) {
 }
 
 static size_t logits_size(const bitnet_ctx *c) {
-    return (size_t)(c->all_logits ? c->n_batch : 1) * (size_t)c->model->hp.n_vocab * sizeof(float);
+    return (size_t)c->n_logits * (size_t)c->model->hp.n_vocab * sizeof(float);
 }
 
-/* The widest matrices, which decide what the backend reserves. */
-static bitnet_backend_need need_of(const bitnet_weights *w) {
-    bitnet_backend_need need = {0};
+/* What a context asks the backend to reserve. */
+static bitnet_backend_need need_of(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
+    const bitnet_weights *w = &m->weights;
+    bitnet_backend_need need = {.n_batch = n_batch,
+                                .n_ctx = n_ctx,
+                                .n_embd = m->hp.n_embd,
+                                .n_vocab = m->hp.n_vocab,
+                                .n_head = m->hp.n_head,
+                                .n_head_kv = m->hp.n_head_kv,
+                                .head_dim = m->hp.head_dim};
     for (uint32_t i = 0; i < w->n_use; i++) {
         const bitnet_use *u = &w->use[i];
         int32_t k = (int32_t)u->entry->ne[0];
@@ -111,15 +126,14 @@ static bitnet_backend_need need_of(const bitnet_weights *w) {
 }
 
 uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
-    bitnet_backend_need need = need_of(&m->weights);
+    bitnet_backend_need need = need_of(m, n_ctx, default_batch(n_batch, n_ctx));
     uint64_t size[N_ACTS], floats = 0;
-    need.n_ctx = n_ctx;
-    need.n_batch = default_batch(n_batch, n_ctx);
     act_sizes(size, &m->hp, need.n_batch, 1);
     for (size_t i = 0; i < N_ACTS; i++)
         floats += size[i];
     floats += (uint64_t)n_ctx * (uint64_t)m->hp.n_rot; /* cosines and sines */
     return floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
+           (uint64_t)need.n_batch * sizeof(bitnet_token) + sizeof(int32_t) + sizeof(bitnet_want) +
            m->ops->plan(m->backend, &need);
 }
 
@@ -140,13 +154,19 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     c->allocator = m->allocator;
     c->n_ctx = n_ctx;
     c->n_batch = default_batch(desc->n_batch, n_ctx);
-    c->all_logits = desc->all_logits;
+    c->n_logits = desc->n_logits < 1            ? 1
+                  : desc->n_logits < c->n_batch ? desc->n_logits
+                                                : c->n_batch;
     c->tok = bitnet_alloc(&c->allocator, (size_t)n_ctx * sizeof *c->tok);
-    bitnet_status st = c->tok ? BITNET_OK : BITNET_E_NOMEM;
-    if (st >= 0) st = bitnet_kv_open(&c->kv, &m->hp, n_ctx, m->ops, m->backend);
+    c->batch_tok = bitnet_alloc(&c->allocator, (size_t)c->n_batch * sizeof *c->batch_tok);
+    c->row = bitnet_alloc(&c->allocator, (size_t)c->n_logits * sizeof *c->row);
+    c->wants = bitnet_alloc(&c->allocator, (size_t)c->n_logits * sizeof *c->wants);
+    bitnet_status st = c->tok && c->batch_tok && c->row && c->wants ? BITNET_OK : BITNET_E_NOMEM;
+    if (st >= 0) st = bitnet_kv_open(&c->kv, m, n_ctx);
     if (st >= 0) st = make_rope(c);
     if (st >= 0) st = make_acts(c);
-    if (st >= 0) st = m->ops->reserve(m->backend, c->n_batch, n_ctx);
+    bitnet_backend_need need = need_of(m, n_ctx, c->n_batch);
+    if (st >= 0) st = m->ops->reserve(m->backend, &need);
     if (st >= 0 && !m->ops->map(m->backend, c->act.logits)) {
         c->logits = bitnet_alloc(&c->allocator, logits_size(c));
         if (!c->logits) st = BITNET_E_NOMEM;
@@ -156,7 +176,7 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
         return bitnet_fail(
             err, st, "ctx.memory",
             "no memory for a context of %d tokens: the KV cache alone takes %llu bytes", n_ctx,
-            (unsigned long long)bitnet_kv_size(&m->hp, n_ctx));
+            (unsigned long long)bitnet_kv_size(m, n_ctx));
     }
     *out = c;
     return BITNET_OK;
@@ -165,42 +185,63 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
 void bitnet_ctx_free(bitnet_ctx *c) {
     if (!c) return;
     const bitnet_model *m = c->model;
-    bitnet_buf *all[] = {c->rope_cos, c->rope_sin, c->act.x,    c->act.h,  c->act.q,     c->act.k,
-                         c->act.v,    c->act.a,    c->act.gate, c->act.up, c->act.logits};
+    bitnet_buf *all[] = {c->rope_cos, c->rope_sin, c->act.x, c->act.h,    c->act.q,
+                         c->act.k,    c->act.v,    c->act.a, c->act.gate, c->act.logits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         m->ops->free(m->backend, all[i]);
-    bitnet_kv_close(&c->kv, m->ops, m->backend);
+    bitnet_kv_close(&c->kv, m);
     bitnet_free(&c->allocator, c->logits, logits_size(c));
     bitnet_free(&c->allocator, c->tok, (size_t)c->n_ctx * sizeof *c->tok);
+    bitnet_free(&c->allocator, c->batch_tok, (size_t)c->n_batch * sizeof *c->batch_tok);
+    bitnet_free(&c->allocator, c->row, (size_t)c->n_logits * sizeof *c->row);
+    bitnet_free(&c->allocator, c->wants, (size_t)c->n_logits * sizeof *c->wants);
     bitnet_allocator a = c->allocator;
     bitnet_free(&a, c, sizeof *c);
+}
+
+/* One pass over the tokens of all runs; the logits lie in the first one's memory. */
+static bitnet_status step(const bitnet_ctx_run *run, int32_t n_run) {
+    const bitnet_ctx *lead = run[0].ctx;
+    bitnet_kv_span span[BITNET_MAX_RUNS];
+    int32_t n_tok = 0, n_row = 0;
+    for (int32_t i = 0; i < n_run; i++) {
+        bitnet_ctx *c = run[i].ctx;
+        const int32_t n_kept = run[i].n_logits;
+        memcpy(lead->batch_tok + n_tok, run[i].tok, (size_t)run[i].n * sizeof *run->tok);
+        span[i] = (bitnet_kv_span){&c->kv, c->len, run[i].n};
+        c->logits_of = lead, c->first_row = n_row, c->n_rows = 0;
+        n_tok += run[i].n;
+        for (int32_t r = n_tok - n_kept; r < n_tok; r++)
+            lead->wants[n_row] = c->want, lead->row[n_row++] = r;
+    }
+    const bitnet_step s = {.act = &lead->act,
+                           .rope = &lead->rope,
+                           .batch = {lead->batch_tok, span, n_run, n_tok},
+                           .row = lead->row,
+                           .want = lead->wants,
+                           .n_row = n_row};
+    bitnet_status st = bitnet_forward(lead->model, &s);
+    size_t size = (size_t)n_row * (size_t)lead->model->hp.n_vocab * sizeof(float);
+    if (st >= 0 && lead->logits && n_row > 0)
+        st = ops_of(lead)->read(lead->model->backend, lead->logits, lead->act.logits, 0, size);
+    for (int32_t i = 0; st >= 0 && i < n_run; i++) {
+        bitnet_ctx *c = run[i].ctx;
+        memcpy(c->tok + c->len, run[i].tok, (size_t)run[i].n * sizeof *run->tok);
+        c->len += run[i].n;
+        c->n_rows = run[i].n_logits;
+    }
+    return st;
 }
 
 /* Appends n tokens, n_batch at a time. On a device failure the timeline ends before the failed
  * batch. */
 static bitnet_status append(bitnet_ctx *c, const bitnet_token *tok, int32_t n) {
-    int32_t n_tok = 0;
-    for (int32_t done = 0; done < n; done += n_tok) {
-        n_tok = n - done < c->n_batch ? n - done : c->n_batch;
-        c->n_rows = 0;
-        bitnet_step step = {.act = &c->act,
-                            .kv = &c->kv,
-                            .rope = &c->rope,
-                            .tok = tok + done,
-                            .n_tok = n_tok,
-                            .pos = c->len,
-                            .all_logits = c->all_logits};
-        bitnet_status st = bitnet_forward(c->model, &step);
-        if (st < 0) return st;
-        memcpy(c->tok + c->len, tok + done, (size_t)n_tok * sizeof *tok);
-        c->len += n_tok;
-    }
-    int32_t n_rows = c->all_logits ? n_tok : 1;
-    size_t row = (size_t)c->model->hp.n_vocab * sizeof(float);
     bitnet_status st = BITNET_OK;
-    if (c->logits)
-        st = ops_of(c)->read(c->model->backend, c->logits, c->act.logits, 0, (size_t)n_rows * row);
-    if (st >= 0) c->n_rows = n_rows;
+    for (int32_t n_tok = 0; st >= 0 && n > 0; tok += n_tok, n -= n_tok) {
+        n_tok = n < c->n_batch ? n : c->n_batch;
+        const int32_t n_kept = n_tok < n ? 0 : n_tok < c->n_logits ? n_tok : c->n_logits;
+        st = step(&(bitnet_ctx_run){c, tok, n_tok, n_kept}, 1);
+    }
     return st;
 }
 
@@ -228,6 +269,36 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     return append(c, tok + same, n - same);
 }
 
+bitnet_status bitnet_ctx_extend(const bitnet_ctx_run *run, int32_t n_run) {
+    int32_t n_tok = 0, n_row = 0;
+    if (n_run < 1 || n_run > BITNET_MAX_RUNS) return BITNET_E_INVAL;
+    const bitnet_ctx *lead = run[0].ctx;
+    for (int32_t i = 0; i < n_run; i++) {
+        const bitnet_ctx *c = run[i].ctx;
+        if (c->model != lead->model || c->n_ctx != lead->n_ctx || run[i].n < 1 ||
+            run[i].n > lead->n_batch - n_tok || run[i].n_logits < 0 || run[i].n_logits > run[i].n ||
+            run[i].n_logits > lead->n_logits - n_row || !tokens_are_valid(c, run[i].tok, run[i].n))
+            return BITNET_E_INVAL;
+        for (int32_t other = 0; other < i; other++)
+            if (run[other].ctx == c) return BITNET_E_INVAL;
+        if (run[i].n > c->n_ctx - c->len) return BITNET_E_CTX_FULL;
+        n_tok += run[i].n, n_row += run[i].n_logits;
+    }
+    return step(run, n_run);
+}
+
+void bitnet_ctx_want_best(bitnet_ctx *c, int32_t n_best) {
+    bool is_more = c->want.n_best > 0 && (n_best < 1 || n_best > c->want.n_best);
+    c->want.n_best = n_best > 0 ? n_best : 0;
+    if (is_more) c->n_rows = 0; /* those at hand are too few */
+}
+
+void bitnet_ctx_cut(bitnet_ctx *c, int32_t n) {
+    if (n < 0 || n >= c->len) return;
+    c->len = n;
+    c->n_rows = 0;
+}
+
 /* ---- save and load -----------------------------------------------------------------------------
  */
 
@@ -237,38 +308,43 @@ typedef struct kv_rows {
     size_t n_rows, row_size, stride, offset; /* bytes; stride from row to row in the buffer */
 } kv_rows;
 
-static kv_rows rows_of(const bitnet_ctx *c, int32_t first, int32_t n) {
-    size_t position = (size_t)c->kv.head_dim * sizeof(float);
+static kv_rows rows_of(const bitnet_ctx *c, bitnet_type type, int32_t first, int32_t n) {
+    size_t position = (size_t)bitnet_row_size(type, c->kv.head_dim);
     return (kv_rows){(size_t)c->model->hp.n_layer * (size_t)c->kv.n_head_kv, (size_t)n * position,
                      (size_t)c->n_ctx * position, (size_t)first * position};
 }
 
 size_t bitnet_ctx_save(const bitnet_ctx *c, int32_t first, int32_t n, void *out, size_t cap) {
-    size_t size = (size_t)bitnet_kv_size(&c->model->hp, n);
+    size_t size = (size_t)bitnet_kv_size(c->model, n);
     if (cap < size || first < 0 || first + n > c->len) return size;
-    kv_rows r = rows_of(c, first, n);
+    const kv_rows rows[] = {rows_of(c, c->kv.type_k, first, n), rows_of(c, c->kv.type_v, first, n)};
+    const bitnet_buf *const bufs[] = {c->kv.k, c->kv.v};
     uint8_t *o = out;
-    for (size_t i = 0; i < 2 * r.n_rows; i++, o += r.row_size)
-        ops_of(c)->read(c->model->backend, o, i < r.n_rows ? c->kv.k : c->kv.v,
-                        i % r.n_rows * r.stride + r.offset, r.row_size);
+    for (int b = 0; b < 2; b++)
+        for (size_t i = 0; i < rows[b].n_rows; i++, o += rows[b].row_size)
+            ops_of(c)->read(c->model->backend, o, bufs[b], i * rows[b].stride + rows[b].offset,
+                            rows[b].row_size);
     return size;
 }
 
 bitnet_status bitnet_ctx_load(bitnet_ctx *c, const bitnet_token *tok, int32_t first, int32_t n,
                               const void *data, size_t size) {
     if (first < 0 || n < 1 || n > c->n_ctx || first > c->n_ctx - n) return BITNET_E_INVAL;
-    if (size != (size_t)bitnet_kv_size(&c->model->hp, n) ||
-        bitnet_ctx_match(c, tok, first) < first || !tokens_are_valid(c, tok + first, n))
+    if (size != (size_t)bitnet_kv_size(c->model, n) || bitnet_ctx_match(c, tok, first) < first ||
+        !tokens_are_valid(c, tok + first, n))
         return BITNET_E_INVAL;
-    kv_rows r = rows_of(c, first, n);
+    const kv_rows rows[] = {rows_of(c, c->kv.type_k, first, n), rows_of(c, c->kv.type_v, first, n)};
+    bitnet_buf *const bufs[] = {c->kv.k, c->kv.v};
     const uint8_t *d = data;
     c->len = first;
     c->n_rows = 0;
-    for (size_t i = 0; i < 2 * r.n_rows; i++, d += r.row_size) {
-        bitnet_status st = ops_of(c)->write(c->model->backend, i < r.n_rows ? c->kv.k : c->kv.v,
-                                            i % r.n_rows * r.stride + r.offset, d, r.row_size);
-        if (st < 0) return st;
-    }
+    for (int b = 0; b < 2; b++)
+        for (size_t i = 0; i < rows[b].n_rows; i++, d += rows[b].row_size) {
+            bitnet_status st =
+                ops_of(c)->write(c->model->backend, bufs[b], i * rows[b].stride + rows[b].offset, d,
+                                 rows[b].row_size);
+            if (st < 0) return st;
+        }
     memcpy(c->tok + first, tok + first, (size_t)n * sizeof *tok);
     c->len = first + n;
     return BITNET_OK;
@@ -281,8 +357,10 @@ bitnet_status bitnet_ctx_decode(bitnet_ctx *c, bitnet_token next) {
 }
 
 static const float *row_of_logits(const bitnet_ctx *c, int32_t row) {
-    const float *rows = c->logits ? c->logits : ops_of(c)->map(c->model->backend, c->act.logits);
-    return rows + (size_t)row * (size_t)c->model->hp.n_vocab;
+    const bitnet_ctx *of = c->logits_of;
+    const float *rows =
+        of->logits ? of->logits : ops_of(of)->map(of->model->backend, of->act.logits);
+    return rows + (size_t)(c->first_row + row) * (size_t)of->model->hp.n_vocab;
 }
 
 const float *bitnet_ctx_logits(const bitnet_ctx *c) {
@@ -290,7 +368,7 @@ const float *bitnet_ctx_logits(const bitnet_ctx *c) {
 }
 
 const float *bitnet_ctx_logits_at(const bitnet_ctx *c, int32_t i) {
-    return c->all_logits && i >= 0 && i < c->n_rows ? row_of_logits(c, i) : NULL;
+    return i >= 0 && i < c->n_rows ? row_of_logits(c, i) : NULL;
 }
 
 void bitnet_ctx_clear(bitnet_ctx *c) {
@@ -306,5 +384,5 @@ int32_t bitnet_ctx_size(const bitnet_ctx *c) {
 }
 
 uint64_t bitnet_ctx_kv_used(const bitnet_ctx *c) {
-    return bitnet_kv_size(&c->model->hp, c->len);
+    return bitnet_kv_size(c->model, c->len);
 }

@@ -4,47 +4,33 @@
  */
 #include "model/forward.h"
 
-/* y = x w^T + b */
-static void linear(const bitnet_model *m, bitnet_buf *y, const bitnet_buf *x,
-                   const bitnet_weight *w, const bitnet_weight *b, int32_t n_tok) {
-    m->ops->matmul(m->backend, y, x, w, n_tok);
-    if (b) m->ops->bias(m->backend, y, b, n_tok);
-}
-
 static void attention(const bitnet_model *m, const bitnet_layer *l, const bitnet_step *s,
                       int32_t layer) {
     const bitnet_backend_ops *op = m->ops;
-    const bitnet_hparams *hp = &m->hp;
     const bitnet_acts *act = s->act;
     bitnet_backend *be = m->backend;
-    int32_t n = s->n_tok;
+    const bitnet_product qkv[] = {{act->q, l->attn_q, l->attn_q_bias},
+                                  {act->k, l->attn_k, l->attn_k_bias},
+                                  {act->v, l->attn_v, l->attn_v_bias}};
+    const bitnet_product out = {act->x, l->attn_output, l->attn_output_bias};
 
-    op->rmsnorm(be, act->h, act->x, l->attn_norm, n, hp->norm_eps);
-    linear(m, act->q, act->h, l->attn_q, l->attn_q_bias, n); /* all three share one quantised h */
-    linear(m, act->k, act->h, l->attn_k, l->attn_k_bias, n);
-    linear(m, act->v, act->h, l->attn_v, l->attn_v_bias, n);
-    op->rope(be, act->q, hp->n_head, hp->head_dim, s->pos, n, s->rope);
-    op->rope(be, act->k, hp->n_head_kv, hp->head_dim, s->pos, n, s->rope);
-    op->attend(be, act->a, act->q, act->k, act->v, s->kv, layer, s->pos, n);
-    if (l->attn_sub_norm) op->rmsnorm(be, act->a, act->a, l->attn_sub_norm, n, hp->norm_eps);
-    linear(m, act->h, act->a, l->attn_output, l->attn_output_bias, n);
-    op->add(be, act->x, act->h, (size_t)n * (size_t)hp->n_embd);
+    op->rmsnorm(be, act->h, act->x, l->attn_norm, m->hp.norm_eps);
+    op->matmul(be, qkv, 3, act->h);
+    op->attend(be, act->a, act->q, act->k, act->v, s->rope, layer);
+    if (l->attn_sub_norm) op->rmsnorm(be, act->a, act->a, l->attn_sub_norm, m->hp.norm_eps);
+    op->matmul_add(be, &out, act->a);
 }
 
 static void feed_forward(const bitnet_model *m, const bitnet_layer *l, const bitnet_step *s) {
     const bitnet_backend_ops *op = m->ops;
-    const bitnet_hparams *hp = &m->hp;
     const bitnet_acts *act = s->act;
     bitnet_backend *be = m->backend;
-    int32_t n = s->n_tok;
+    const bitnet_product out = {act->x, l->ffn_down, NULL};
 
-    op->rmsnorm(be, act->h, act->x, l->ffn_norm, n, hp->norm_eps);
-    linear(m, act->gate, act->h, l->ffn_gate, NULL, n);
-    linear(m, act->up, act->h, l->ffn_up, NULL, n);
-    op->gate(be, act->gate, act->gate, act->up, (size_t)n * (size_t)hp->n_ff, hp->act);
-    if (l->ffn_sub_norm) op->rmsnorm(be, act->gate, act->gate, l->ffn_sub_norm, n, hp->norm_eps);
-    linear(m, act->h, act->gate, l->ffn_down, NULL, n);
-    op->add(be, act->x, act->h, (size_t)n * (size_t)hp->n_embd);
+    op->rmsnorm(be, act->h, act->x, l->ffn_norm, m->hp.norm_eps);
+    op->matmul_gate(be, act->gate, act->h, l->ffn_gate, l->ffn_up, m->hp.act);
+    if (l->ffn_sub_norm) op->rmsnorm(be, act->gate, act->gate, l->ffn_sub_norm, m->hp.norm_eps);
+    op->matmul_add(be, &out, act->gate);
 }
 
 bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s) {
@@ -52,19 +38,18 @@ bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s) {
     const bitnet_acts *act = s->act;
     bitnet_backend *be = m->backend;
     const bitnet_weights *w = &m->weights;
-    const bitnet_weight *head = w->output ? w->output : w->token_embd;
 
-    bitnet_status st = op->begin(be, s->n_tok);
+    bitnet_status st = op->begin(be, &s->batch);
     if (st < 0) return st;
-    op->embed(be, act->x, w->token_embd, s->tok, s->n_tok);
+    op->embed(be, act->x, w->token_embd);
     for (int32_t i = 0; i < m->hp.n_layer; i++) {
         attention(m, &w->layer[i], s, i);
         feed_forward(m, &w->layer[i], s);
     }
-    op->rmsnorm(be, act->x, act->x, w->output_norm, s->n_tok, m->hp.norm_eps);
-    if (s->all_logits)
-        op->matmul(be, act->logits, act->x, head, s->n_tok);
-    else
-        op->matmul_last(be, act->logits, act->x, head, s->n_tok);
+    if (s->n_row > 0) { /* a part of a prompt needs none */
+        op->rmsnorm(be, act->x, act->x, w->output_norm, m->hp.norm_eps);
+        op->head(be, act->logits, act->x, w->output ? w->output : w->token_embd, s->row, s->want,
+                 s->n_row);
+    }
     return op->end(be);
 }

@@ -35,6 +35,7 @@ bitnet_model_info bitnet_model_get_info(const bitnet_model *m) {
         .name = m->name,
         .backend = m->ops->name,
         .tier = be.tier,
+        .weights = be.weights ? be.weights : "",
         .tokenizer = m->tokenizer,
         .chat_template = m->chat_template,
         .act = !has_arch                    ? ""
@@ -171,15 +172,16 @@ int bitnet_model_get_meta(const bitnet_model *m, int32_t i, const char **key, ch
  */
 
 uint64_t bitnet_model_ctx_size(const bitnet_model *m, int32_t n_ctx) {
-    return bitnet_kv_size(&m->hp, n_ctx);
+    return bitnet_kv_size(m, n_ctx);
 }
 
 bitnet_memory_plan bitnet_model_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
     bitnet_memory_plan p = {0};
     if (!m->arch) return p;
     if (n_ctx <= 0) n_ctx = m->hp.n_ctx_train;
-    bitnet_weights_memory(&m->weights, m->source, &p.mapped, &p.copied);
-    p.kv = bitnet_kv_size(&m->hp, n_ctx);
+    bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);
+    bitnet_weights_memory(&m->weights, &wd, &p.mapped, &p.copied);
+    p.kv = bitnet_kv_size(m, n_ctx);
     p.scratch = bitnet_ctx_plan(m, n_ctx, n_batch);
     return p;
 }

@@ -13,7 +13,8 @@
 #include "format/open.h"
 #include "text/chat.h"
 
-static bitnet_weights_desc weights_desc(const bitnet_model *m, const bitnet_progress *progress) {
+bitnet_weights_desc bitnet_model_weights_desc(const bitnet_model *m,
+                                              const bitnet_progress *progress) {
     return (bitnet_weights_desc){.hp = &m->hp,
                                  .arch = m->arch,
                                  .dir = &m->dir,
@@ -99,7 +100,7 @@ static bitnet_status describe(bitnet_model *m, bitnet_error *err) {
         if (tokens && tokens->n <= 1 << 20) m->hp.n_vocab = (int32_t)tokens->n;
         return BITNET_OK;
     }
-    bitnet_weights_desc wd = weights_desc(m, NULL);
+    bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);
     bitnet_status st = find_arch(m, err);
     wd.arch = m->arch;
     if (st >= 0) st = bitnet_hparams_read(&m->hp, m->arch, &m->dir, &m->logger, err);
@@ -109,9 +110,11 @@ static bitnet_status describe(bitnet_model *m, bitnet_error *err) {
 }
 
 /* Two loads of the same bytes that are run in another way must not share cached keys and values. */
-static uint64_t fingerprint_of(const bitnet_hparams *hp) {
-    const int32_t ints[] = {hp->n_layer, hp->n_head,   hp->n_head_kv,   hp->head_dim,
-                            hp->n_rot,   (int)hp->act, hp->is_rope_norm};
+static uint64_t fingerprint_of(const bitnet_model *m) {
+    const bitnet_hparams *hp = &m->hp;
+    const int32_t ints[] = {hp->n_layer,      hp->n_head,     hp->n_head_kv,
+                            hp->head_dim,     hp->n_rot,      (int)hp->act,
+                            hp->is_rope_norm, (int)m->type_k, (int)m->type_v};
     const float floats[] = {hp->rope_base, hp->rope_factor, hp->norm_eps};
     return hash_bytes(hash_bytes(0, ints, sizeof ints), floats, sizeof floats);
 }
@@ -119,19 +122,51 @@ static uint64_t fingerprint_of(const bitnet_hparams *hp) {
 /* ---- load ------------------------------------------------------------------------------------
  */
 
+/* Bytes of keys and values that are kept in f32 unless something else is asked for. */
+#define SMALL_KV ((uint64_t)64 << 20)
+
+static bitnet_type type_of_cache(const bitnet_hparams *hp, bitnet_kv_type t) {
+    static const bitnet_type types[] = {
+        [BITNET_KV_F16] = BITNET_TYPE_F16,
+        [BITNET_KV_F32] = BITNET_TYPE_F32,
+        [BITNET_KV_Q8_0] = BITNET_TYPE_Q8_0,
+    };
+    uint64_t window = (uint64_t)hp->n_layer * (uint64_t)hp->n_head_kv * (uint64_t)hp->head_dim *
+                      (uint64_t)hp->n_ctx_train * 2 * sizeof(float);
+    if (t == BITNET_KV_AUTO) t = window <= SMALL_KV ? BITNET_KV_F32 : BITNET_KV_F16;
+    return types[t];
+}
+
+static bitnet_status set_cache_types(bitnet_model *m, const bitnet_model_desc *desc,
+                                     bitnet_error *err) {
+    m->type_k = type_of_cache(&m->hp, desc->cache_type_k);
+    m->type_v = type_of_cache(&m->hp, desc->cache_type_v);
+    bool is_in_blocks = m->type_k == BITNET_TYPE_Q8_0 || m->type_v == BITNET_TYPE_Q8_0;
+    if (!is_in_blocks || m->hp.head_dim % 32 == 0) return BITNET_OK;
+    return bitnet_fail(err, BITNET_E_UNSUPPORTED, "model.cache_type",
+                       "a q8_0 cache keeps blocks of 32 values and this model's heads have %d",
+                       m->hp.head_dim);
+}
+
 static bitnet_status load(bitnet_model *m, const bitnet_model_desc *desc, bitnet_error *err) {
     bitnet_status st = open_files(m, desc, err);
     if (st >= 0) st = describe(m, err);
+    if (st >= 0) st = set_cache_types(m, desc, err);
     if (st >= 0 && m->level != BITNET_LOAD_HEADER)
         st = bitnet_vocab_create(&m->vocab, &m->dir, m->arch_name, m->hp.n_vocab, &m->allocator,
                                  err);
     m->tokenizer = bitnet_vocab_name_of(&m->dir, m->arch_name);
     m->chat_template = bitnet_chat_family(&m->dir, m->arch_name);
-    bitnet_backend_desc bd = {desc->n_threads, desc->cpu_mask, desc->allocator};
+    bitnet_backend_desc bd = {.n_threads = desc->n_threads,
+                              .cpu_mask = desc->cpu_mask,
+                              .allocator = desc->allocator,
+                              .weight_bits = desc->weight_bits,
+                              .sparse = desc->sparse};
+    if (m->level == BITNET_LOAD_WEIGHTS) bd.ternary_size = bitnet_weights_ternary(&m->weights);
     if (st >= 0) st = m->ops->open(&m->backend, &bd, err);
     if (st < 0 || m->level != BITNET_LOAD_WEIGHTS) return st;
-    bitnet_weights_desc wd = weights_desc(m, &desc->progress);
-    m->weights.fingerprint = fingerprint_of(&m->hp);
+    bitnet_weights_desc wd = bitnet_model_weights_desc(m, &desc->progress);
+    m->weights.fingerprint = fingerprint_of(m);
     return bitnet_weights_bind(&m->weights, &wd, err);
 }
 
@@ -158,13 +193,16 @@ bitnet_status bitnet_model_load(bitnet_model **out, const bitnet_model_desc *des
     bitnet_log(&m->logger, BITNET_LOG_INFO, "%s: %s, %d layers, %.1f M parameters, %.1f MB",
                m->name, m->arch_name, m->hp.n_layer, (double)m->weights.n_params * 1e-6,
                (double)m->weights.size * 1e-6);
+    if (m->level == BITNET_LOAD_WEIGHTS)
+        bitnet_log(&m->logger, BITNET_LOG_INFO, "ternary weights in %s",
+                   bitnet_model_get_info(m).weights);
     *out = m;
     return BITNET_OK;
 }
 
 void bitnet_model_free(bitnet_model *m) {
     if (!m) return;
-    bitnet_weights_desc wd = weights_desc(m, NULL);
+    bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);
     bitnet_weights_free(&m->weights, &wd);
     if (m->backend) m->ops->close(m->backend);
     bitnet_vocab_free(m->vocab);

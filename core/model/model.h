@@ -21,12 +21,15 @@ struct bitnet_model {
     const bitnet_backend_ops *ops;
     bitnet_backend *backend;
     bitnet_weights weights;
+    bitnet_type type_k, type_v;            /* of the KV caches */
     const char *tokenizer, *chat_template; /* names; looking through the tokens once is enough */
     char container[32];
     char arch_name[65]; /* general.architecture, escaped; "" without one */
     char name[65];      /* general.name, likewise */
 };
 
+bitnet_weights_desc bitnet_model_weights_desc(const bitnet_model *m,
+                                              const bitnet_progress *progress);
 /* What bitnet_ctx_create and the backend below it allocate, KV cache not counted. */
 uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch);
 

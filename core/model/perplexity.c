@@ -120,7 +120,7 @@ bitnet_status bitnet_perplexity_run(bitnet_perplexity *out, const bitnet_perplex
                                                : DEFAULT_CTX;
     int32_t n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
     if (n_batch > e.n_ctx) n_batch = e.n_ctx;
-    bitnet_ctx_desc cd = {.model = m, .n_ctx = e.n_ctx, .n_batch = n_batch, .all_logits = true};
+    bitnet_ctx_desc cd = {.model = m, .n_ctx = e.n_ctx, .n_batch = n_batch, .n_logits = n_batch};
     bitnet_status st = check(&e);
     if (st >= 0) st = bitnet_ctx_create(&e.ctx, &cd, err);
     if (st < 0) return st;

@@ -119,6 +119,13 @@ static bitnet_status find_scale(finder *f, const char *name, bitnet_use *u) {
     return st < 0 ? st : check_type(u->scale, BITNET_USE_VECTOR, f->err);
 }
 
+static bitnet_relu2_part relu2_part_of(const row *r, const bitnet_hparams *hp) {
+    if (hp->act != BITNET_ACT_RELU2 || r->kind != BITNET_USE_LINEAR) return BITNET_RELU2_NONE;
+    return r->field == offsetof(bitnet_layer, ffn_up)     ? BITNET_RELU2_UP
+           : r->field == offsetof(bitnet_layer, ffn_down) ? BITNET_RELU2_DOWN
+                                                          : BITNET_RELU2_NONE;
+}
+
 static bool is_wanted(const row *r, const bitnet_arch *arch) {
     return r->need == IF_SUB_NORMS ? arch->has_sub_norms
                                    : r->need != OPTIONAL_HEAD || arch->has_head;
@@ -133,7 +140,10 @@ static bitnet_status find_row(finder *f, const row *r, const char *name, void *b
         return bitnet_fail(f->err, BITNET_E_FORMAT, "model.tensor.missing", "tensor %s is missing",
                            name);
     bitnet_weights *w = f->w;
-    bitnet_use u = {.entry = e, .kind = r->kind, .run = &w->run[e - f->d->dir->tensor]};
+    bitnet_use u = {.entry = e,
+                    .kind = r->kind,
+                    .relu2 = relu2_part_of(r, f->d->hp),
+                    .run = &w->run[e - f->d->dir->tensor]};
     if (r->kind != BITNET_USE_TABLE) u.slot = (void *)((char *)base + r->field);
     bitnet_status st = check_shape(e, f->size[r->k], f->size[r->n], f->err);
     if (st >= 0) st = check_type(e, r->kind, f->err);
@@ -308,12 +318,22 @@ static bool is_vector(const bitnet_use *u) {
     return u->kind == BITNET_USE_VECTOR || u->kind == BITNET_USE_TABLE;
 }
 
+/* output.weight, or the embedding where there is none (find looked at all before) */
+static bool is_head(const bitnet_weights *w, const bitnet_use *u) {
+    bool has_output = false;
+    for (uint32_t i = 0; i < w->n_use; i++)
+        has_output |= w->use[i].slot == &w->output;
+    return u->slot == (has_output ? &w->output : &w->token_embd);
+}
+
 static bitnet_status bind_use(binder *b, bitnet_use *u) {
     const bitnet_tensor_entry *e = u->entry;
     bitnet_tensor t = {.name = e->name,
                        .type = (bitnet_type)e->type,
                        .ne = {e->ne[0], e->ne[1]},
                        .size = e->size,
+                       .is_head = is_head(b->w, u),
+                       .relu2 = u->relu2,
                        .scale = e->scale};
     bitnet_status st = get_bytes(b, u, &t.data);
     if (st < 0) return st;
@@ -329,7 +349,17 @@ static bitnet_status bind_use(binder *b, bitnet_use *u) {
         b->w->rope_freqs = t.data;
         st = check_rope_freqs(t.data, e->ne[0], b->err);
     }
-    return st < 0 || !u->slot ? st : b->d->ops->bind(b->d->backend, &t, u->slot, b->err);
+    if (st < 0 || !u->slot) return st;
+    const bitnet_source *src = &b->d->source[e->file];
+    bool is_packed = t.type == BITNET_TYPE_I2_S;
+    if (is_packed && !u->copy && src->may_rewrite) t.rewrite = (void *)(uintptr_t)t.data;
+    st = b->d->ops->bind(b->d->backend, &t, u->slot, b->err);
+    if (st < 0) return st;
+    /* the backend has its own copy of what is ternary, and of a large head what it reads most */
+    bool is_used = !is_packed && !t.is_head;
+    if (is_packed) drop_copy(b, u);
+    if (!is_used && src->release && src->map) src->release(src->ctx, e->offset, (size_t)e->size);
+    return BITNET_OK;
 }
 
 bitnet_status bitnet_weights_bind(bitnet_weights *w, const bitnet_weights_desc *d,
@@ -371,17 +401,33 @@ static uint64_t used_size(const bitnet_use *u) {
     return is_vector(u) ? (uint64_t)u->entry->ne[0] * sizeof(float) : bitnet_ternary_size(u->entry);
 }
 
-void bitnet_weights_memory(const bitnet_weights *w, const bitnet_source *source, uint64_t *mapped,
+void bitnet_weights_memory(const bitnet_weights *w, const bitnet_weights_desc *d, uint64_t *mapped,
                            uint64_t *copied) {
     *mapped = *copied = 0;
     for (uint32_t i = 0; i < w->n_use; i++) {
         const bitnet_use *u = &w->use[i];
         const bitnet_tensor_entry *e = u->entry;
-        bool will_copy =
-            is_converted(u) || !source[e->file].map || e->offset % alignment_of(e->type) != 0;
-        bool is_copied = w->is_bound ? u->copy != NULL : will_copy;
-        *(is_copied ? copied : mapped) += used_size(u);
+        const bitnet_source *src = &d->source[e->file];
+        bool is_ternary = *u->run == BITNET_RUN_TERNARY;
+        bool is_own = is_converted(u) || !src->map || e->offset % alignment_of(e->type) != 0;
+        bitnet_tensor t = {.type = is_ternary ? BITNET_TYPE_I2_S : (bitnet_type)e->type,
+                           .ne = {e->ne[0], e->ne[1]},
+                           .size = is_ternary ? bitnet_ternary_size(e) : e->size,
+                           .relu2 = u->relu2,
+                           .is_head = is_head(w, u)};
+        static uint8_t anything; /* not read */
+        if (is_ternary && !is_own && src->may_rewrite) t.rewrite = &anything;
+        if (u->slot) *copied += d->ops->bind_plan(d->backend, &t);
+        if (is_ternary && !t.rewrite) continue; /* the file's bytes are let go */
+        *(is_own ? copied : mapped) += used_size(u);
     }
+}
+
+uint64_t bitnet_weights_ternary(const bitnet_weights *w) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < w->n_use; i++)
+        if (*w->use[i].run == BITNET_RUN_TERNARY) n += bitnet_ternary_size(w->use[i].entry);
+    return n;
 }
 
 uint64_t bitnet_weights_token_bytes(const bitnet_weights *w) {

@@ -47,6 +47,7 @@ typedef struct bitnet_use {
     const bitnet_tensor_entry *entry;
     const bitnet_tensor_entry *scale; /* its .scale, one number for the output; or NULL */
     bitnet_use_kind kind;
+    bitnet_relu2_part relu2;
     uint8_t *run;         /* its entry in bitnet_weights.run */
     bitnet_weight **slot; /* in bitnet_weights or a bitnet_layer; NULL for a table */
     void *copy;           /* what is used in place of the file's bytes; NULL = those */
@@ -89,8 +90,10 @@ void bitnet_weights_free(bitnet_weights *w, const bitnet_weights_desc *d); /* {0
 
 /* Bytes of weights that are used where they lie in the file, and that take memory of their own;
  * a prediction until they are bound. */
-void bitnet_weights_memory(const bitnet_weights *w, const bitnet_source *source, uint64_t *mapped,
+void bitnet_weights_memory(const bitnet_weights *w, const bitnet_weights_desc *d, uint64_t *mapped,
                            uint64_t *copied);
+/* Bytes of the ternary matrices as they are bound. */
+uint64_t bitnet_weights_ternary(const bitnet_weights *w);
 /* Bytes that one decoded token reads. */
 uint64_t bitnet_weights_token_bytes(const bitnet_weights *w);
 

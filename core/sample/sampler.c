@@ -119,6 +119,12 @@ static void apply_penalties(const bitnet_sampler_desc *d, candidate *c, int32_t 
     }
 }
 
+/* Biases and penalties may lift a token that was not among the largest. */
+int32_t bitnet_sampler_wants_best(const bitnet_sampler_desc *d) {
+    if (d->n_bias > 0 || has_penalties(d)) return 0;
+    return d->temp <= 0.0f ? 1 : d->top_k > 0 ? d->top_k : 0;
+}
+
 /* Banned tokens leave: what remains has finite logits. Returns how many remain. */
 static int32_t drop_banned(candidate *c, int32_t n) {
     int32_t n_kept = 0;

@@ -31,10 +31,11 @@ static void print_help(FILE *out) {
 }
 
 static void print_version(void) {
-    uint32_t flags = bitnet_cpu_flags();
-    printf("bitnet %s\ncompiler  %s\ntiers     c%s%s\n", BITNET_VERSION, __VERSION__,
-           flags & BITNET_CPU_AVX2 ? " avx2" : "",
-           flags & BITNET_CPU_AVX512VNNI ? " avx512vnni" : "");
+    printf("bitnet %s\ncompiler  %s\ntiers    ", BITNET_VERSION, __VERSION__);
+    const bitnet_cpu_tier *t;
+    for (int32_t i = 0; (t = bitnet_cpu_tier_at(i)); i++)
+        if (!(t->flag & ~bitnet_cpu_flags())) printf(" %s", t->name);
+    putchar('\n');
 }
 
 int main(int argc, char **argv) {

@@ -1,11 +1,22 @@
 /* os_posix.c: base/os.h for Linux and other POSIX systems. */
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* madvise, syscall */
 #include "base/os.h"
 
+#ifdef __linux__
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#endif
+#endif
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bitnet/backend.h"
+#include "os_cores.h"
 
 static uint64_t clock_ns(clockid_t id) {
     struct timespec ts;
@@ -20,34 +31,36 @@ uint64_t bitnet_os_wall_ms(void) {
     return clock_ns(CLOCK_REALTIME) / 1000000u;
 }
 
-/* A container's CPU share (cgroup v2, then v1), rounded up; 0 = no limit. Threads beyond it only
- * take turns. */
-static int32_t cgroup_quota(void) {
-    long quota = 0, period = 0;
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (f) {
-        if (fscanf(f, "%ld %ld", &quota, &period) != 2) quota = 0;
-        fclose(f);
-    } else {
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
-        if (f && fscanf(f, "%ld", &quota) != 1) quota = 0;
-        if (f) fclose(f);
-        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
-        if (f && fscanf(f, "%ld", &period) != 1) period = 0;
-        if (f) fclose(f);
-    }
-    return quota > 0 && period > 0 ? (int32_t)((quota + period - 1) / period) : 0;
+int32_t bitnet_os_n_cpu(void) {
+    return bitnet_os_cores_here().n_threads;
 }
 
-int32_t bitnet_os_n_cpu(void) {
-    int32_t n = (int32_t)sysconf(_SC_NPROCESSORS_ONLN);
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+/* Linux gives a process tile registers when it asks (Documentation/arch/x86/xstate.rst): all its
+ * threads, those that already run too, and its forks. */
+bool bitnet_os_allow_amx(void) {
+#if defined(__linux__) && defined(__x86_64__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
 #endif
-    int32_t quota = cgroup_quota();
-    if (quota > 0 && quota < n) n = quota;
-    return n < 1 ? 1 : n;
+}
+
+uint32_t bitnet_os_arm_features(void) {
+    uint32_t flags = 0;
+#if defined(__linux__) && defined(__aarch64__)
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) flags |= BITNET_CPU_DOTPROD;
+    if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) flags |= BITNET_CPU_I8MM;
+#endif
+    return flags;
+}
+
+void bitnet_os_advise_huge(void *p, size_t n) {
+#ifdef __linux__
+    madvise(p, n - n % BITNET_HUGE_PAGE, MADV_HUGEPAGE);
+#else
+    (void)p, (void)n;
+#endif
 }
 
 uint64_t bitnet_os_rss(void) {

@@ -24,6 +24,16 @@ static const void *memory_map(void *ctx, uint64_t off, size_t n) {
     return (const uint8_t *)f->data + off;
 }
 
+/* Whole pages inside the range leave this process's memory; they come back from the page cache when
+ * they are read again. */
+static void mapped_release(void *ctx, uint64_t off, size_t n) {
+    const source_file *f = ctx;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)f->data + (uintptr_t)off + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)f->data + (uintptr_t)off + n) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 static bitnet_status fail_open(const char *path, bitnet_error *err) {
     bitnet_escaped e;
     const char *p = bitnet_escape(&e, path, strlen(path));
@@ -59,6 +69,7 @@ bitnet_status source_file_open(source_file *f, const char *path, bitnet_error *e
             madvise(p, (size_t)st.st_size, MADV_WILLNEED);
             f->data = p;
             f->is_mapped = true;
+            f->source.release = mapped_release;
             f->source.size = (uint64_t)st.st_size;
         }
     }

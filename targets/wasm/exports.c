@@ -122,8 +122,11 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
     if (!s->file || s->model)
         return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
                            "load comes after reserve, once");
-    s->source =
-        (bitnet_source){.size = s->file_size, .read = source_read, .map = source_map, .ctx = s};
+    s->source = (bitnet_source){.size = s->file_size,
+                                .read = source_read,
+                                .map = source_map,
+                                .may_rewrite = true,
+                                .ctx = s};
     bitnet_model_desc md = {.source = &s->source, .n_threads = n_threads};
     bitnet_status st = bitnet_model_load(&s->model, &md, &s->err);
     if (st < 0) return st;
@@ -132,6 +135,7 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
     bool has_tier = bitnet_tier_mem_open(&s->prefixes, s->file_size / PREFIX_SHARE, value_size,
                                          NULL) == BITNET_OK;
     bitnet_engine_desc ed = {.model = s->model,
+                             .n_batch = 32, /* a stop takes effect between two passes */
                              .n_ctx = n_ctx,
                              .ring = s->engine_ring,
                              .tiers = &s->prefixes,
@@ -263,10 +267,12 @@ const char *bitnet_session_event_end(bitnet_session *s) {
     const bitnet_timings *t = &s->event.timings;
     snprintf(s->json, JSON_CAP,
              "{\"finish_reason\":\"%s\",\"timings\":{\"n_prompt\":%d,\"n_prompt_computed\":%d,"
-             "\"n_generated\":%d,\"tokenize_s\":%.9g,\"prefill_s\":%.9g,\"ttft_s\":%.9g,"
+             "\"n_generated\":%d,\"n_drafted\":%d,\"n_accepted\":%d,\"tokenize_s\":%.9g,\"prefill_"
+             "s\":%.9g,\"ttft_s\":%.9g,"
              "\"decode_s\":%.9g,\"sample_s\":%.9g,\"e2e_s\":%.9g}}",
              bitnet_finish_name(s->event.finish), t->n_prompt, t->n_prompt_computed, t->n_generated,
-             t->tokenize_s, t->prefill_s, t->ttft_s, t->decode_s, t->sample_s, t->e2e_s);
+             t->n_drafted, t->n_accepted, t->tokenize_s, t->prefill_s, t->ttft_s, t->decode_s,
+             t->sample_s, t->e2e_s);
     return s->json;
 }
 

@@ -20,6 +20,9 @@ uint64_t bitnet_os_wall_ms(void) {
 uint64_t bitnet_os_rss(void) {
     return emscripten_get_heap_size();
 }
+void bitnet_os_advise_huge(void *p, size_t n) {
+    (void)p, (void)n;
+}
 
 #ifdef __EMSCRIPTEN_PTHREADS__
 

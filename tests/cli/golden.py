@@ -11,10 +11,14 @@ import subprocess
 
 NEEDS = {  # --cpu-mask: flags of /proc/cpuinfo
     "c": set(),
+    "sse41": {"ssse3", "sse4_1"},
     "avx2": {"avx2", "f16c"},
+    "avxvnni": {"avx_vnni"},
     "avx512vnni": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"},
+    "amx": {"amx_tile", "amx_int8"},
 }
-MASKS = {"c": "c", "avx2": "avx2", "avx512vnni": "avx2,avx512vnni"}
+MASKS = {"c": "c", "sse41": "sse41", "avx2": "sse41,avx2", "avxvnni": "sse41,avx2,avxvnni",
+         "avx512vnni": "sse41,avx2,avx512vnni", "amx": "sse41,avx2,avx512vnni,amx"}
 KEYS = {"prompt_token_ids", "token_ids", "text", "finish_reason", "timings", "backend", "tier"}
 TIMEOUT_S = 120
 

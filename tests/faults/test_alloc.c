@@ -8,10 +8,12 @@
 #include <string.h>
 
 static long calls_at_first_token, calls_at_end;
+static int32_t n_accepted;
 static int note_calls(void *user, const bitnet_event *ev) {
     const count_alloc *c = user;
     if (ev->kind == BITNET_EVENT_PROMPT) calls_at_first_token = c->n_calls;
-    if (ev->kind == BITNET_EVENT_END) calls_at_end = c->n_calls;
+    if (ev->kind == BITNET_EVENT_END)
+        calls_at_end = c->n_calls, n_accepted = ev->timings.n_accepted;
     return 0;
 }
 
@@ -43,6 +45,25 @@ static void prefill_and_decoding_allocate_nothing(void **state) {
                                       .seed = 4}};
     assert_int_equal(bitnet_engine_run(e, &req, note_calls, &c, NULL), BITNET_OK);
     assert_int_equal(calls_at_end, calls_at_first_token);
+    bitnet_engine_free(e);
+    test_model_close(&t);
+    assert_int_equal(c.live, 0);
+}
+
+static void guessing_ahead_allocates_nothing(void **state) {
+    (void)state;
+    count_alloc c = {0};
+    bitnet_allocator a = count_alloc_of(&c);
+    test_model t;
+    test_model_open(&t, 2, 0, &a);
+    bitnet_engine *e;
+    bitnet_engine_desc desc = {
+        .model = t.model, .n_draft = BITNET_MAX_DRAFT, .n_draft_min = BITNET_MAX_DRAFT};
+    assert_int_equal(bitnet_engine_create(&e, &desc, NULL), BITNET_OK);
+    bitnet_request req = {.prompt = "Once upon a time", .prompt_len = 16, .max_tokens = 300};
+    assert_int_equal(bitnet_engine_run(e, &req, note_calls, &c, NULL), BITNET_OK);
+    assert_int_equal(calls_at_end, calls_at_first_token);
+    assert_true(n_accepted > 100);
     bitnet_engine_free(e);
     test_model_close(&t);
     assert_int_equal(c.live, 0);
@@ -103,6 +124,7 @@ static void each_allocation_may_fail_and_all_after_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prefill_and_decoding_allocate_nothing),
+        cmocka_unit_test(guessing_ahead_allocates_nothing),
         cmocka_unit_test(each_allocation_may_fail_once),
         cmocka_unit_test(each_allocation_may_fail_and_all_after_it),
     };

@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
     void *bytes = aligned_alloc(64, ((size_t)size + 63) / 64 * 64);
     if (!bytes || fread(bytes, 1, (size_t)size, f) != (size_t)size) return 71;
     fclose(f);
-    bitnet_source source = {(uint64_t)size, bytes_read, bytes_map, bytes};
+    bitnet_source source = {.size = (uint64_t)size, .read = bytes_read, .map = bytes_map, .ctx = bytes};
     int code = run(&source);
     free(bytes);
     return code;

@@ -229,13 +229,13 @@ int8_t *check_i8(check *c, size_t n, check_fill f) {
     for (size_t i = 0; i < n; i++)
         switch (f) {
         case CHECK_RANDOM:
-            x[i] = (int8_t)((int)check_below(c, 256) - 128);
+            x[i] = (int8_t)((int)check_below(c, 255) - 127);
             break;
         case CHECK_MAX:
             x[i] = 127;
             break;
         case CHECK_MIN:
-            x[i] = -128;
+            x[i] = -127;
             break;
         case CHECK_TINY:
             x[i] = check_below(c, 2) ? 1 : -1;
@@ -286,7 +286,7 @@ static void skip(check *c, const char *slot, const char *variant) {
 
 int check_kernels_run(uint64_t seed, void (*print)(const char *line)) {
     check c = {.seed = seed, .print = print};
-    const uint32_t flags = bitnet_cpu_flags();
+    uint32_t flags = bitnet_cpu_flags();
     uint8_t *block = malloc(ARENA_SIZE + 64);
     char line[160];
     if (!block) {
@@ -301,6 +301,10 @@ int check_kernels_run(uint64_t seed, void (*print)(const char *line)) {
     begin(&c, "expf", "c");
     check_expf(&c);
     end(&c);
+    if (check_amx_model_start(flags)) {
+        flags |= BITNET_CPU_AMX;
+        print("this CPU lacks AMX: amx variants run on a model of its tiles");
+    }
 #define KERNEL(slot, variant, needs)                                                               \
     if ((flags & (needs)) == (needs)) {                                                            \
         begin(&c, #slot, #variant);                                                                \
@@ -312,6 +316,7 @@ int check_kernels_run(uint64_t seed, void (*print)(const char *line)) {
     }
 #include "kernels/kernels.def"
 #undef KERNEL
+    check_true(&c, check_amx_model_stop(), "tiles were not released");
 
     ALLOW(block, ARENA_SIZE + 64);
     free(block);

@@ -79,6 +79,12 @@ bool check_near(check *c, const char *what, size_t index, double got, double wan
                 double tolerance);
 bool check_true(check *c, bool ok, const char *fmt, ...) BITNET_CHECK_PRINTF(3, 4);
 
+/* The larger one. In place of fmax: a loop that keeps the largest with fmax is an internal error of
+ * GCC 12 for aarch64. */
+static inline double check_max(double a, double b) {
+    return a > b ? a : b;
+}
+
 /* The largest relative error of one rounding to f32. */
 #define CHECK_U 0x1p-24
 
@@ -88,5 +94,10 @@ BITNET_SLOTS(X)
 #undef X
 void check_expf(check *c);
 void check_cpu(check *c);
+
+/* Where flags have AVX512-VNNI but not AMX, AMX kernels run too, one trapped instruction at a time,
+ * until stopped (amx_model.c). start: whether they do. stop: whether they released the tiles. */
+bool check_amx_model_start(uint32_t flags);
+bool check_amx_model_stop(void);
 
 #endif

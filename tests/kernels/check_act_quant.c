@@ -23,7 +23,7 @@ static void check_definition(check *c, const int8_t *xq, float s, int32_t xsum, 
     double amax = (double)1e-5f;
     int64_t sum = 0;
     for (int32_t i = 0; i < k; i++)
-        amax = fmax(amax, fabs((double)x[i]));
+        amax = check_max(amax, fabs((double)x[i]));
     float s_want = (float)(127.0 / amax);
     check_same(c, "s, by definition", CHECK_F32, &s, &s_want, 1);
     for (int32_t i = 0; i < k; i++) {

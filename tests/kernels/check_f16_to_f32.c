@@ -1,5 +1,5 @@
 /* check_f16_to_f32.c: all 65,536 values of binary16 in both directions, and every point where rounding
- * turns. */
+ * turns: f16_to_f32 and f32_to_f16. */
 #include <math.h>
 #include <string.h>
 
@@ -39,5 +39,46 @@ void check_f16_to_f32(check *c, bitnet_f16_to_f32_fn fn) {
         fn(y, ones, n);
         for (size_t i = 0; i < n; i++)
             check_near(c, "y", i, (double)y[i], 1.0 + (double)i / 1024, 0.0);
+    }
+}
+
+/* The floats halfway between neighbours, and those beside them: the even one wins a tie. */
+static size_t make_turns(float *x, uint16_t *want) {
+    size_t n = 0;
+    for (uint16_t h = 0; h < 0x7bff; h++) {
+        const float low = by_definition(h), high = by_definition(h + 1u);
+        const float middle = 0.5f * (low + high); /* exact: one more bit */
+        const float turns[] = {low, nextafterf(middle, low), middle, nextafterf(middle, high)};
+        for (size_t i = 0; i < 4; i++, n++) {
+            x[n] = turns[i];
+            want[n] = (uint16_t)(h + (i == 3 || (i == 2 && h % 2)));
+        }
+    }
+    return n;
+}
+
+void check_f32_to_f16(check *c, bitnet_f32_to_f16_fn fn) {
+    static const float large[] = {65504.0f, 65519.0f, 65520.0f, 1e30f, INFINITY};
+    check_shape(c, "every turn");
+    float *x = check_alloc(c, 4 * N_F16 * sizeof *x);
+    uint16_t *got = check_alloc(c, 4 * N_F16 * sizeof *got);
+    uint16_t *want = check_alloc(c, 4 * N_F16 * sizeof *want);
+    const size_t n = make_turns(x, want);
+    fn(got, x, n);
+    check_same(c, "y", CHECK_U16, got, want, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = -x[i], want[i] |= 0x8000;
+    fn(got, x, n);
+    check_same(c, "y of negative numbers", CHECK_U16, got, want, n);
+    for (size_t len = 0; len < 40; len++) { /* tails, and what is too large */
+        check_shape(c, "n=%zu", len);
+        float *in = check_alloc(c, len * sizeof *in);
+        uint16_t *out = check_alloc(c, len * sizeof *out), *max = check_alloc(c, len * sizeof *max);
+        for (size_t i = 0; i < len; i++) {
+            in[i] = i % 2 ? -large[i % 5] : large[i % 5];
+            max[i] = i % 2 ? 0xfbff : 0x7bff;
+        }
+        fn(out, in, len);
+        check_same(c, "y at the upper end", CHECK_U16, out, max, len);
     }
 }

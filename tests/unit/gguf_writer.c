@@ -88,7 +88,8 @@ static const void *map_bytes(void *ctx, uint64_t off, size_t n) {
 }
 
 bitnet_source gguf_bytes_source(gguf_bytes *file, bool is_mapped) {
-    return (bitnet_source){file->n, read_bytes, is_mapped ? map_bytes : NULL, file};
+    return (bitnet_source){
+        .size = file->n, .read = read_bytes, .map = is_mapped ? map_bytes : NULL, .ctx = file};
 }
 
 bitnet_source gguf_writer_source(gguf_writer *w, bool is_mapped) {

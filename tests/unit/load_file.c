@@ -4,14 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+void test_model_open_as(test_model *t, const bitnet_model_desc *how) {
+    bitnet_error err = {0};
+    bitnet_model_desc desc = *how;
+    if (source_file_open(&t->file, NULL, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
+    desc.source = &t->file.source;
+    if (bitnet_model_load(&t->model, &desc, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
+}
+
 void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask,
                      const bitnet_allocator *allocator) {
-    bitnet_error err = {0};
-    if (source_file_open(&t->file, NULL, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
-    bitnet_model_desc desc = {
-        .source = &t->file.source, .n_threads = n_threads, .cpu_mask = cpu_mask};
+    bitnet_model_desc desc = {.n_threads = n_threads, .cpu_mask = cpu_mask};
     if (allocator) desc.allocator = *allocator;
-    if (bitnet_model_load(&t->model, &desc, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
+    test_model_open_as(t, &desc);
 }
 
 void test_model_close(test_model *t) {

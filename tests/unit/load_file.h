@@ -12,6 +12,13 @@
 #include "bitnet/bitnet.h"
 #include "source_file.h"
 
+/* Under the thread sanitizer code runs at a fiftieth of its speed, and only what threads do is looked for. */
+#ifdef __SANITIZE_THREAD__
+#define TEST_IS_SLOW 1
+#else
+#define TEST_IS_SLOW 0
+#endif
+
 typedef struct test_model {
     source_file file;
     bitnet_model *model;
@@ -20,6 +27,8 @@ typedef struct test_model {
 /* The shipped model; fails the test when it does not load. allocator may be NULL. */
 void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask,
                      const bitnet_allocator *allocator);
+/* As how says, but for its source. */
+void test_model_open_as(test_model *t, const bitnet_model_desc *how);
 void test_model_close(test_model *t);
 
 char *test_file_read(const char *path_in_tree, size_t *len); /* malloc'd, terminated */

@@ -236,7 +236,7 @@ static void metadata_past_its_limit_is_refused_without_reading_it(void **state) 
     gguf_put_array(&w, "x", 0, 300u << 20);
     gguf_writer_finish(&w);
     huge_source h = {&w.file, 0};
-    bitnet_source src = {(uint64_t)1 << 40, huge_read, NULL, &h};
+    bitnet_source src = {.size = (uint64_t)1 << 40, .read = huge_read, .ctx = &h};
     bitnet_allocator a = count_alloc_of(&c);
     assert_int_equal(bitnet_gguf_read(&dir, &src, &a, &err), BITNET_E_FORMAT);
     assert_string_equal(err.id, "gguf.metadata.size");
@@ -254,7 +254,7 @@ static void a_failing_read_is_reported_as_such(void **state) {
     (void)state;
     bitnet_dir dir;
     bitnet_error err = {0};
-    bitnet_source src = {1000, broken_read, NULL, NULL};
+    bitnet_source src = {.size = 1000, .read = broken_read};
     assert_int_equal(bitnet_gguf_read(&dir, &src, NULL, &err), BITNET_E_IO);
     assert_string_equal(err.id, "gguf.read");
     assert_string_equal(err.text, "reading bytes 0 to 1000 failed");

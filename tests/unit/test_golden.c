@@ -1,6 +1,6 @@
 /* test_golden.c: the shipped model against the numbers an independent float64 implementation
  * recorded (tests/golden): prompt ids, logits after the prompt, greedy tokens, perplexity, on every
- * kernel variant this CPU has. Then the variants against each other, where nothing may differ at
+ * kernel variant this CPU has, with weights in 2 bits and in 1.6. Then the variants against each other, where nothing may differ at
  * all.
  */
 #include "load_file.h"
@@ -16,19 +16,9 @@
 /* required by the project: within 0.5 % of the golden figure */
 #define PERPLEXITY_TOLERANCE 0.005
 
-static const struct variant {
-    const char *name;
-    uint32_t mask, needs;
-} variants[] = {
-    {"c", BITNET_CPU_C_ONLY, 0},
-    {"avx2", BITNET_CPU_AVX2, BITNET_CPU_AVX2},
-    {"all", 0, 0},
-};
-#define N_VARIANTS (sizeof variants / sizeof *variants)
-
-static bool variant_is_here(const struct variant *v) {
-    if ((bitnet_cpu_flags() & v->needs) == v->needs) return true;
-    print_message("skipped: this CPU has no %s\n", v->name);
+static bool tier_is_here(const bitnet_cpu_tier *t) {
+    if (!(t->flag & ~bitnet_cpu_flags())) return true;
+    print_message("skipped: this CPU has no %s\n", t->name);
     return false;
 }
 
@@ -46,11 +36,15 @@ static int keep_tokens(void *user, const bitnet_event *ev) {
 static void greedy_tokens_equal_the_recorded_ones_on_every_variant(void **state) {
     (void)state;
     cJSON *golden = test_golden();
-    for (size_t v = 0; v < N_VARIANTS; v++) {
-        if (!variant_is_here(&variants[v])) continue;
-        for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+    const bitnet_cpu_tier *tier;
+    for (int32_t v = 0; (tier = bitnet_cpu_tier_at(v)); v++) {
+        if (!tier_is_here(tier)) continue;
+        for (int32_t i_run = 0; i_run < 4; i_run++) {
+            const int32_t n_threads = 1 + i_run % 2;
+            bitnet_model_desc how = {.n_threads = n_threads, .cpu_mask = tier->mask};
+            how.weight_bits = i_run < 2 ? BITNET_WEIGHT_BITS_2 : BITNET_WEIGHT_BITS_1_6;
             test_model t;
-            test_model_open(&t, n_threads, variants[v].mask, NULL);
+            test_model_open_as(&t, &how);
             bitnet_engine *e;
             bitnet_engine_desc ed = {.model = t.model};
             assert_int_equal(bitnet_engine_create(&e, &ed, NULL), BITNET_OK);
@@ -68,7 +62,7 @@ static void greedy_tokens_equal_the_recorded_ones_on_every_variant(void **state)
                 for (int32_t i = 0; i < n_want; i++)
                     if (got.id[i] != want[i])
                         fail_msg("variant %s, %d threads, \"%s\": token %d is %d, recorded %d",
-                                 variants[v].name, n_threads, text, i, got.id[i], want[i]);
+                                 tier->name, n_threads, text, i, got.id[i], want[i]);
             }
             bitnet_engine_free(e);
             test_model_close(&t);
@@ -210,9 +204,9 @@ static void the_same_weights_in_other_containers_give_the_same_tokens(void **sta
 }
 
 /* One hash of every logit of a run, so that "the same bits" is one comparison. */
-static uint64_t hash_of_run(uint32_t mask, int32_t n_threads, int32_t n_batch) {
+static uint64_t hash_of_run(const bitnet_model_desc *how, int32_t n_batch) {
     test_model t;
-    test_model_open(&t, n_threads, mask, NULL);
+    test_model_open_as(&t, how);
     size_t len;
     char *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
     bitnet_token ids[4096];
@@ -238,16 +232,26 @@ static uint64_t hash_of_run(uint32_t mask, int32_t n_threads, int32_t n_batch) {
 
 static void logits_have_the_same_bits_on_every_variant_thread_count_and_batch_size(void **state) {
     (void)state;
-    uint64_t want = hash_of_run(BITNET_CPU_C_ONLY, 1, 1);
-    for (size_t v = 0; v < N_VARIANTS; v++) {
-        if (!variant_is_here(&variants[v])) continue;
-        static const int32_t cases[][2] = {{1, 32}, {2, 7}};
+    static const bitnet_model_desc plain = {.n_threads = 1, .cpu_mask = BITNET_CPU_C_ONLY};
+    uint64_t want = hash_of_run(&plain, 1);
+    const bitnet_cpu_tier *tier;
+    for (int32_t v = 0; (tier = bitnet_cpu_tier_at(v)); v++) {
+        if (!tier_is_here(tier)) continue;
+        static const struct {
+            int32_t n_threads, n_batch;
+            bitnet_weight_bits bits;
+        } cases[] = {{1, 32, BITNET_WEIGHT_BITS_AUTO}, {2, 7, BITNET_WEIGHT_BITS_2},
+                     {3, 64, BITNET_WEIGHT_BITS_2},    {8, 13, BITNET_WEIGHT_BITS_2},
+                     {1, 3, BITNET_WEIGHT_BITS_1_6},   {2, 64, BITNET_WEIGHT_BITS_1_6}};
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            uint64_t got = hash_of_run(variants[v].mask, cases[i][0], cases[i][1]);
+            bitnet_model_desc how = {.n_threads = cases[i].n_threads, .cpu_mask = tier->mask};
+            how.weight_bits = cases[i].bits;
+            /* on: in a model as small as this they are off by themselves */
+            how.sparse = i % 2 ? BITNET_SPARSE_ON : BITNET_SPARSE_OFF;
+            uint64_t got = hash_of_run(&how, cases[i].n_batch);
             if (got != want)
-                fail_msg("variant %s, %d threads, batch %d: hash %016llx, plain C %016llx",
-                         variants[v].name, cases[i][0], cases[i][1], (unsigned long long)got,
-                         (unsigned long long)want);
+                fail_msg("variant %s, case %zu: hash %016llx, plain C %016llx", tier->name, i,
+                         (unsigned long long)got, (unsigned long long)want);
         }
     }
 }

@@ -92,7 +92,8 @@ static void a_scale_that_cannot_be_read_is_reported(void **state) {
     for (int32_t i = 0; i < f.n; i++)
         if (!strcmp(f.name[i], WEIGHTS)) {
             half = (half_source){&f.whole[i], f.text[i].n + 10};
-            files[i].source = (bitnet_source){f.whole[i].n, read_half, NULL, &half};
+            files[i].source =
+                (bitnet_source){.size = f.whole[i].n, .read = read_half, .ctx = &half};
         }
     bitnet_dir dir;
     bitnet_error err = {0};

@@ -275,7 +275,7 @@ static void a_description_reads_no_tensor_and_builds_no_vocabulary(void **state)
     const gguf_bytes *file = gguf_writer_finish(&w);
     for (size_t i = 0; i < 2; i++) {
         guarded g = {.file = file, .data_start = file->n - w.data.n};
-        bitnet_source src = {file->n, guarded_read, NULL, &g};
+        bitnet_source src = {.size = file->n, .read = guarded_read, .ctx = &g};
         char unused[100] = "";
         bitnet_model_desc desc = {
             .source = &src, .level = levels[i], .logger = {keep_unused, unused}};

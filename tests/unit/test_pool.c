@@ -24,7 +24,9 @@ static void hit(void *ctx, int32_t begin, int32_t end, int32_t thread) {
 
 static void each_index_is_visited_once(void **state) {
     (void)state;
-    for (int32_t n_threads = 1; n_threads <= 5; n_threads++) {
+    static const int32_t threads[] = {1, 2, 3, 4, 5, 8, 33}; /* more than there are cores, too */
+    for (size_t at = 0; at < sizeof threads / sizeof *threads; at++) {
+        const int32_t n_threads = threads[at];
         bitnet_pool *p;
         assert_int_equal(bitnet_pool_create(&p, n_threads, NULL), BITNET_OK);
         assert_int_equal(bitnet_pool_size(p), n_threads);
@@ -80,6 +82,25 @@ static void workers_wake_up_after_a_sleep(void **state) {
     bitnet_pool_free(p);
 }
 
+/* With more threads than cores whoever spins must let go: a short run takes microseconds, and
+ * milliseconds at the worst, when a thread waits for its next turn. */
+#define MOST_RUN_NS 50000000 /* on average; a hang would be the test's time limit */
+static void more_threads_than_cores_do_not_stop_each_other(void **state) {
+    (void)state;
+    bitnet_pool *p;
+    int32_t grain = 1;
+    assert_int_equal(bitnet_pool_create(&p, 8, NULL), BITNET_OK);
+    memset(hits, 0, sizeof hits);
+    const uint64_t start = bitnet_os_now_ns();
+    for (int i = 0; i < 300; i++)
+        bitnet_pool_run(p, hit, &grain, 64, grain);
+    const uint64_t mean = (bitnet_os_now_ns() - start) / 300;
+    if (mean > MOST_RUN_NS) fail_msg("a run took %llu ns", (unsigned long long)mean);
+    for (int32_t i = 0; i < 64; i++)
+        assert_int_equal(hits[i], 300);
+    bitnet_pool_free(p);
+}
+
 static void a_pool_may_be_freed_without_a_run_and_many_times(void **state) {
     (void)state;
     for (int i = 0; i < 200; i++) {
@@ -95,6 +116,7 @@ int main(void) {
         cmocka_unit_test(each_index_is_visited_once),
         cmocka_unit_test(all_threads_take_part),
         cmocka_unit_test(workers_wake_up_after_a_sleep),
+        cmocka_unit_test(more_threads_than_cores_do_not_stop_each_other),
         cmocka_unit_test(a_pool_may_be_freed_without_a_run_and_many_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,7 +348,8 @@ static void a_file_mapped_at_an_odd_address_loads_the_same(void **state) {
         gguf_bytes moved = {malloc(t.file.file.n + 1), t.file.file.n + 1, 0};
         assert_non_null(moved.p);
         memcpy(moved.p + 1, t.file.file.p, t.file.file.n);
-        bitnet_source src = {t.file.file.n, read_odd, map_odd, &moved};
+        bitnet_source src = {
+            .size = t.file.file.n, .read = read_odd, .map = map_odd, .ctx = &moved};
         assert_int_equal(bitnet_model_load(&odd, &(bitnet_model_desc){.source = &src}, NULL),
                          BITNET_OK);
         tiny_model_logits(odd, got);
@@ -368,7 +369,7 @@ static void the_memory_plan_is_what_loading_and_a_context_allocate(void **state)
     static const struct {
         uint32_t linear, embd, vector;
         bool is_copied;
-    } rows[] = {{BITNET_TYPE_I2_S, BITNET_TYPE_F16, BITNET_TYPE_F32, false},
+    } rows[] = {{BITNET_TYPE_I2_S, BITNET_TYPE_F16, BITNET_TYPE_F32, true},
                 {BITNET_TYPE_TQ2_0, BITNET_TYPE_Q6_K, BITNET_TYPE_F16, true},
                 {BITNET_TYPE_Q4_0, BITNET_TYPE_BF16, BITNET_TYPE_F32, false}};
     for (size_t i = 0; i < 3; i++)
@@ -405,21 +406,46 @@ static void the_memory_plan_is_what_loading_and_a_context_allocate(void **state)
         }
 }
 
-static void packed_copies_are_exactly_what_the_plan_says(void **state) {
+static void every_ternary_container_takes_the_memory_that_the_plan_says(void **state) {
     (void)state;
-    count_alloc plain = {0}, packed = {0};
-    bitnet_model_desc a = {.allocator = count_alloc_of(&plain), .n_threads = 1},
-                      b = {.allocator = count_alloc_of(&packed), .n_threads = 1};
-    tiny_model i2s = wide(BITNET_TYPE_I2_S), tq = wide(BITNET_TYPE_TQ1_0);
-    tiny_loaded x, y;
-    assert_int_equal(tiny_model_load(&x, &i2s, &a, NULL), BITNET_OK);
-    assert_int_equal(tiny_model_load(&y, &tq, &b, NULL), BITNET_OK);
-    bitnet_memory_plan plan = bitnet_model_plan(y.model, 0, 0);
-    assert_int_equal(packed.live - plain.live, plan.copied);
-    /* two layers of q, o 256*256, k, v 256*128, gate, up, down 256*256, four weights a byte */
-    assert_int_equal(plan.copied, 2 * (5 * 256 * 256 + 2 * 256 * 128) / 4);
-    tiny_model_close(&x);
-    tiny_model_close(&y);
+    static const uint32_t types[] = {BITNET_TYPE_I2_S, BITNET_TYPE_TQ1_0, BITNET_TYPE_TQ2_0};
+    uint64_t live[3];
+    for (size_t i = 0; i < 3; i++) {
+        count_alloc count = {0};
+        bitnet_model_desc desc = {.allocator = count_alloc_of(&count), .n_threads = 1};
+        tiny_model m = wide(types[i]);
+        tiny_loaded t;
+        assert_int_equal(tiny_model_load(&t, &m, &desc, NULL), BITNET_OK);
+        bitnet_memory_plan plan = bitnet_model_plan(t.model, 0, 0);
+        /* two layers of q, o 256*256, k, v 256*128, gate, up, down 256*256, four weights a byte */
+        assert_int_equal(plan.copied, 2 * (5 * 256 * 256 + 2 * 256 * 128) / 4);
+        live[i] = count.live;
+        tiny_model_close(&t);
+    }
+    assert_int_equal(live[0], live[1]); /* what was packed on the way is gone */
+    assert_int_equal(live[0], live[2]);
+}
+
+static void weights_in_memory_of_the_model_alone_are_packed_where_they_lie(void **state) {
+    (void)state;
+    tiny_model m = wide(BITNET_TYPE_I2_S);
+    tiny_loaded t;
+    logits want, got;
+    bitnet_model *own;
+    count_alloc count = {0};
+    assert_int_equal(tiny_model_load(&t, &m, NULL, NULL), BITNET_OK);
+    tiny_model_logits(t.model, want);
+    bitnet_source src = gguf_bytes_source(&t.file.file, true);
+    src.may_rewrite = true;
+    bitnet_model_desc desc = {.source = &src, .allocator = count_alloc_of(&count)};
+    assert_int_equal(bitnet_model_load(&own, &desc, NULL), BITNET_OK);
+    bitnet_memory_plan plan = bitnet_model_plan(own, 0, 0);
+    assert_int_equal(plan.copied, 0);
+    assert_int_equal(plan.mapped, bitnet_model_get_info(own).weight_size);
+    tiny_model_logits(own, got);
+    expect_same(got, want, "packed in place");
+    bitnet_model_free(own);
+    tiny_model_close(&t);
 }
 
 static void what_changes_the_maths_changes_the_fingerprint(void **state) {
@@ -458,7 +484,8 @@ int main(void) {
         cmocka_unit_test(ternary_embeddings_are_refused_by_name),
         cmocka_unit_test(a_file_mapped_at_an_odd_address_loads_the_same),
         cmocka_unit_test(the_memory_plan_is_what_loading_and_a_context_allocate),
-        cmocka_unit_test(packed_copies_are_exactly_what_the_plan_says),
+        cmocka_unit_test(every_ternary_container_takes_the_memory_that_the_plan_says),
+        cmocka_unit_test(weights_in_memory_of_the_model_alone_are_packed_where_they_lie),
         cmocka_unit_test(what_changes_the_maths_changes_the_fingerprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

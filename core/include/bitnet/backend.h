@@ -1,12 +1,14 @@
 /* backend.h: the backend seam, for people who write one.
  *
- * A backend owns memory and runs eleven operations. Activations live in backend buffers for a whole
+ * A backend owns memory and runs eight operations. Activations live in backend buffers for a whole
  * step; only token ids go in and logits come out. `begin` and `end` bracket a step, so a device may
  * record it once and replay it. Operations return nothing: a failure is remembered and reported by
- * `end`. A fused kernel is the backend's private business between begin and end.
+ * `end`. An operation is as large as what can be done without waiting for all of its input: products
+ * of one input come together, with what follows them element by element.
  *
  * Letters: T tokens in this step, E n_embd, K inner size, N rows out, H heads, D head_dim.
- * Everything is row-major; activations are f32.
+ * Everything is row-major; activations are f32. What a token's row becomes never depends on the other
+ * tokens of the step, to the bit.
  */
 #ifndef BITNET_BACKEND_H
 #define BITNET_BACKEND_H
@@ -17,7 +19,7 @@
 extern "C" {
 #endif
 
-#define BITNET_BACKEND_ABI 2u
+#define BITNET_BACKEND_ABI 4u
 
 typedef struct bitnet_backend bitnet_backend;
 typedef struct bitnet_buf bitnet_buf;       /* memory of the backend */
@@ -36,6 +38,13 @@ typedef enum bitnet_type { /* GGUF's numbers, so a file's id needs no translatio
                            BITNET_TYPE_I2_S = 36,
 } bitnet_type;
 
+/* A matrix that squared ReLU makes zeros for: `up`, whose rows meet them, and `down`, whose columns do. */
+typedef enum bitnet_relu2_part {
+    BITNET_RELU2_NONE,
+    BITNET_RELU2_UP,
+    BITNET_RELU2_DOWN
+} bitnet_relu2_part;
+
 /* One tensor as the backend sees it. A ternary matrix always comes as I2_S, whatever its container
  * was: rows of 2-bit codes in layout A (kernels.h), padded with code 1 (weight 0) to a multiple of
  * 128 weights, and one scale. Every other type is an ordinary matrix of blocks (format/blocks.h). */
@@ -43,29 +52,45 @@ typedef struct bitnet_tensor {
     const char *name;
     bitnet_type type;
     int64_t ne[2];    /* [K, N]: K contiguous, before padding; a vector is [K, 1] */
-    const void *data; /* in the file or a copy, F32 and F16 aligned; valid while the model lives */
+    const void *data; /* in the file or a copy, F32 and F16 aligned; see bind */
+    void *rewrite;    /* data, when the backend may keep its own layout in its place; or NULL */
     uint64_t size;
+    bool is_head; /* the output head: what `head` is called with */
+    bitnet_relu2_part relu2;
     float scale; /* y is multiplied by it last; of I2_S the weights' one scale; else mostly 1 */
 } bitnet_tensor;
 
 typedef struct bitnet_backend_desc {
-    int32_t n_threads; /* 0 = one per usable core */
+    int32_t n_threads; /* 0 = one per fast usable core */
     uint32_t cpu_mask; /* 0 = all */
     bitnet_allocator allocator;
+    bitnet_sparse sparse;
+    bitnet_weight_bits weight_bits;
+    uint64_t ternary_size; /* of all that will be bound, in I2_S; 0 = nothing will be */
 } bitnet_backend_desc;
 
 typedef struct bitnet_backend_info {
     const char *tier;
+    const char *weights; /* bits of a ternary weight and why, or NULL */
     int32_t n_threads;
     uint64_t memory_used; /* bytes the backend allocated; mapped weights excluded */
 } bitnet_backend_info;
 
 /* What decides how much a backend reserves. */
 typedef struct bitnet_backend_need {
-    int32_t n_batch, n_ctx;
+    int32_t n_batch, n_ctx; /* most tokens of a step, longest window */
+    int32_t n_embd, n_vocab;
+    int32_t n_head, n_head_kv, head_dim;
     int32_t k_ternary; /* K of the widest ternary matrix, 0 = none */
     int32_t k_blocks;  /* K of the widest one of any type but those, F32 and F16 */
 } bitnet_backend_need;
+
+/* Which of a token's logits are wanted. */
+typedef struct bitnet_want {
+    int32_t n_best; /* the largest so many, ties included; 0 = all */
+} bitnet_want;
+
+#define BITNET_MAX_PRODUCTS 3
 
 typedef enum bitnet_act { BITNET_ACT_RELU2, BITNET_ACT_SILU } bitnet_act;
 
@@ -77,10 +102,34 @@ typedef struct bitnet_rope {
     bool is_norm; /* pairs come in adjacent, (2i, 2i + 1); else half split (NEOX) */
 } bitnet_rope;
 
-typedef struct bitnet_kv { /* one buffer each for K and V: [layer][n_head_kv][n_ctx][D] f32 */
+/* One buffer each for K and V: [layer][n_head_kv][n_ctx] rows of D values: F32, F16 (to nearest, at
+ * most +-65504), or Q8_0 (D a multiple of 32). */
+typedef struct bitnet_kv {
     bitnet_buf *k, *v;
+    bitnet_type type_k, type_v;
     int32_t n_ctx, n_head, n_head_kv, head_dim;
 } bitnet_kv;
+
+/* Consecutive tokens of one timeline, at positions pos .. pos + n_tok - 1. */
+typedef struct bitnet_kv_span {
+    const bitnet_kv
+        *kv; /* holds positions 0 .. pos - 1; of the same shape and types in all spans */
+    int32_t pos, n_tok;
+} bitnet_kv_span;
+
+/* The tokens of a step: the spans' one after another. */
+typedef struct bitnet_batch {
+    const bitnet_token *tok; /* [n_tok] */
+    const bitnet_kv_span *span;
+    int32_t n_span, n_tok;
+} bitnet_batch;
+
+/* y[T,N] = x[T,K] w[N,K]^T + bias, one of several products of the same x. */
+typedef struct bitnet_product {
+    bitnet_buf *y;
+    const bitnet_weight *w;
+    const bitnet_weight *bias; /* [N], or NULL */
+} bitnet_product;
 
 struct bitnet_backend_ops {
     uint32_t abi;     /* BITNET_BACKEND_ABI; a mismatch refuses to load */
@@ -97,58 +146,71 @@ struct bitnet_backend_ops {
     bitnet_status (*read)(bitnet_backend *be, void *dst, const bitnet_buf *src, size_t off,
                           size_t n);
     const void *(*map)(const bitnet_backend *be, const bitnet_buf *buf); /* NULL: use read */
-    /* refuses here, with the numbers, what no kernel can do: a type, a size */
+    /* Refuses here, with the numbers, what no kernel can do: a type, a size. A ternary matrix is
+     * copied into the backend's own layout and its data free afterwards; all other data must stay
+     * valid until unbind. */
     bitnet_status (*bind)(bitnet_backend *be, const bitnet_tensor *t, bitnet_weight **out,
                           bitnet_error *err);
+    /* bytes that bind would take; t's data may be NULL */
+    uint64_t (*bind_plan)(const bitnet_backend *be, const bitnet_tensor *t);
     void (*unbind)(bitnet_backend *be, bitnet_weight *w);
-    /* sizes the backend's own scratch: most tokens of a step, longest window; grows only */
-    bitnet_status (*reserve)(bitnet_backend *be, int32_t n_batch, int32_t n_ctx);
-    /* bytes that reserve would take on a fresh backend with matrices as wide as `need` says */
+    /* sizes the backend's own scratch; grows only */
+    bitnet_status (*reserve)(bitnet_backend *be, const bitnet_backend_need *need);
+    /* bytes that reserve would take on a fresh backend */
     uint64_t (*plan)(const bitnet_backend *be, const bitnet_backend_need *need);
     /* one step; steps of several contexts on one backend take turns between begin and end */
-    bitnet_status (*begin)(bitnet_backend *be, int32_t n_tok);
+    bitnet_status (*begin)(bitnet_backend *be, const bitnet_batch *batch); /* valid until end */
     bitnet_status (*end)(bitnet_backend *be); /* results are readable after */
     /* y[T,E] = w[ids] */
-    void (*embed)(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w,
-                  const bitnet_token *ids, int32_t n_tok);
+    void (*embed)(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w);
     /* y = x / sqrt(mean(x^2) + eps) * w, per token (arXiv:1910.07467); y may be x */
     void (*rmsnorm)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                    int32_t n_tok, float eps);
-    /* y[T,N] = x[T,K] w[N,K]^T * scale; x is quantised to int8 inside when w is ternary
-     * (arXiv:2402.17764 2), and stays f32 against an ordinary w, which is dequantised exactly */
-    void (*matmul)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                   int32_t n_tok);
-    /* the same for the last row of x only: y[1,N] */
-    void (*matmul_last)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
-                        const bitnet_weight *w, int32_t n_tok);
-    /* x[T,H,D] rotated in place; token t stands at position pos + t (arXiv:2104.09864) */
-    void (*rope)(bitnet_backend *be, bitnet_buf *x, int32_t n_head, int32_t head_dim, int32_t pos,
-                 int32_t n_tok, const bitnet_rope *rope);
-    /* stores k, v [T,Hkv,D] at pos .. pos+T-1, then y[T,H,D] = causal attention (arXiv:2305.13245)
-     */
-    void (*attend)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *q, const bitnet_buf *k,
-                   const bitnet_buf *v, const bitnet_kv *kv, int32_t layer, int32_t pos,
-                   int32_t n_tok);
-    /* y = act(gate) * up, n elements; y may be gate */
-    void (*gate)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *gate, const bitnet_buf *up,
-                 size_t n, bitnet_act act);
-    /* y[T,N] += b[N], a vector */
-    void (*bias)(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *b, int32_t n_tok);
-    /* y += x, n elements */
-    void (*add)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, size_t n);
+                    float eps);
+    /* n <= BITNET_MAX_PRODUCTS products of x[T,K], all with the same K. x is quantised to int8 inside
+     * where w is ternary (arXiv:2402.17764 2), and stays f32 against an ordinary w, which is
+     * dequantised exactly. y may not be x. */
+    void (*matmul)(bitnet_backend *be, const bitnet_product *p, int32_t n, const bitnet_buf *x);
+    /* y[T,N] += x[T,K] w^T + bias, the product rounded to f32 before it is added */
+    void (*matmul_add)(bitnet_backend *be, const bitnet_product *p, const bitnet_buf *x);
+    /* y[T,N] = act(x gate^T) * (x up^T) */
+    void (*matmul_gate)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
+                        const bitnet_weight *gate, const bitnet_weight *up, bitnet_act act);
+    /* y[i,N] = x[row[i]] w^T for i < n; rows ascend. Where the n_best largest of y[i] are all that
+     * want[i] asks for, the others may be given as -FLT_MAX; want NULL: all are wanted. */
+    void (*head)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
+                 const int32_t *row, const bitnet_want *want, int32_t n);
+    /* Rotates q[T,H,D] and k[T,Hkv,D] to their positions (arXiv:2104.09864) in place, stores k and
+     * v[T,Hkv,D] there, then y[T,H,D] = causal attention of each token over its own timeline
+     * (arXiv:2305.13245). */
+    void (*attend)(bitnet_backend *be, bitnet_buf *y, bitnet_buf *q, bitnet_buf *k,
+                   const bitnet_buf *v, const bitnet_rope *rope, int32_t layer);
 };
 
 extern BITNET_API const bitnet_backend_ops bitnet_backend_cpu;
 
 /* CPU features a kernel may need; the masks of BITNET_CPU_MASK and --cpu-mask name them. */
 enum {
-    BITNET_CPU_AVX2 = 1u << 0,       /* with F16C, as every AVX2 CPU has */
-    BITNET_CPU_AVX512VNNI = 1u << 1, /* AVX512 F, BW, VL, DQ and VNNI */
-    BITNET_CPU_SIMD128 = 1u << 2,
-    BITNET_CPU_RELAXED = 1u << 3,
+    BITNET_CPU_SSE41 = 1u << 0, /* with SSSE3 */
+    BITNET_CPU_AVX2 = 1u << 1,  /* with F16C, as every AVX2 CPU has */
+    BITNET_CPU_AVXVNNI = 1u << 2,
+    BITNET_CPU_AVX512VNNI = 1u << 3, /* AVX512 F, BW, VL, DQ and VNNI */
+    BITNET_CPU_AMX = 1u << 4,        /* AMX TILE and INT8, permitted by the system */
+    BITNET_CPU_NEON = 1u << 5,
+    BITNET_CPU_DOTPROD = 1u << 6,
+    BITNET_CPU_I8MM = 1u << 7,
+    BITNET_CPU_SIMD128 = 1u << 8,
+    BITNET_CPU_RELAXED = 1u << 9,
     BITNET_CPU_C_ONLY = 1u << 30, /* in a mask: none of the above */
 };
-/* "avx2", "avx2,avx512vnni", "c", "all" -> mask; 0 for an unknown name. */
+/* A tier is a feature with those below it that its kernels are used with; its name is the one that
+ * tern_matmul's variant has in kernels.def. */
+typedef struct bitnet_cpu_tier {
+    const char *name;
+    uint32_t flag, mask; /* the feature; the whole tier */
+} bitnet_cpu_tier;
+/* Those this architecture may have, plainest ("c") first; NULL past the last. */
+BITNET_API const bitnet_cpu_tier *bitnet_cpu_tier_at(int32_t i);
+/* "avx2", "avx2,avx512vnni", "c", "all" -> flags; 0 for an unknown name. */
 BITNET_API uint32_t bitnet_cpu_mask_parse(const char *text);
 /* What this CPU (or this wasm module) has. */
 BITNET_API uint32_t bitnet_cpu_flags(void);

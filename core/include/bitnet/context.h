@@ -11,8 +11,9 @@
 extern "C" {
 #endif
 
-/* Past about 32 tokens a ternary matmul no longer waits for its weights. */
-#define BITNET_BATCH_DEFAULT 32
+/* Past about 32 tokens a ternary matmul no longer waits for its weights; past 128 nothing more is gained
+ * (docs/speed.md). */
+#define BITNET_BATCH_DEFAULT 128
 
 typedef struct bitnet_ctx bitnet_ctx;
 
@@ -20,8 +21,9 @@ typedef struct bitnet_ctx bitnet_ctx;
 typedef struct bitnet_ctx_desc {
     const bitnet_model *model; /* borrowed; must outlive the context */
     int32_t n_ctx;             /* window in tokens; 0 = what the model was trained with */
-    int32_t n_batch;           /* most tokens per forward pass; 0 = 32 */
-    bool all_logits;           /* keep logits of every token of a pass, not of the last one only */
+    int32_t n_batch;           /* most tokens per forward pass; 0 = 128 */
+    int32_t n_logits; /* rows of logits there is room for: of the last n_logits tokens of a sync,
+                         or of all contexts of an extend together; 0 = 1, at most n_batch */
 } bitnet_ctx_desc;
 
 BITNET_API bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc,
@@ -40,6 +42,29 @@ BITNET_API int32_t bitnet_ctx_match(const bitnet_ctx *ctx, const bitnet_token *t
 /* Forget the whole timeline. */
 BITNET_API void bitnet_ctx_clear(bitnet_ctx *ctx);
 
+/* Several timelines at once: one pass over the weights appends run[i].tok to run[i].ctx for each i and
+ * computes the logits after the last n_logits of them. What a timeline becomes does not depend on the
+ * others, to the bit. Activations and logits are the first context's: logits of all stand until the
+ * next step of theirs or of the first one's.
+ *   E_INVAL     a context twice, of another model or with another n_ctx; more tokens than the first
+ *               one's n_batch or more rows than its n_logits; more than BITNET_MAX_RUNS runs; a token
+ *               outside the vocabulary
+ *   E_CTX_FULL  a window is too small.  Nothing changes on these. */
+#define BITNET_MAX_RUNS 64
+typedef struct bitnet_ctx_run {
+    bitnet_ctx *ctx;
+    const bitnet_token *tok;
+    int32_t n, n_logits; /* tokens; rows of logits wanted, 0 .. n */
+} bitnet_ctx_run;
+BITNET_API bitnet_status bitnet_ctx_extend(const bitnet_ctx_run *run, int32_t n_run);
+
+/* From the next step on only the n_best largest logits of a token are sure to be computed (those equal
+ * to the last of them too); any other may be -FLT_MAX. A large head takes half the time so. 0 = all. */
+BITNET_API void bitnet_ctx_want_best(bitnet_ctx *ctx, int32_t n_best);
+
+/* Forget all but the first n tokens; no effect when there are no more than that. */
+BITNET_API void bitnet_ctx_cut(bitnet_ctx *ctx, int32_t n);
+
 /* Append one token and compute its logits. E_CTX_FULL when the window is full. */
 BITNET_API bitnet_status bitnet_ctx_decode(bitnet_ctx *ctx, bitnet_token next);
 
@@ -55,8 +80,7 @@ BITNET_API bitnet_status bitnet_ctx_load(bitnet_ctx *ctx, const bitnet_token *to
 
 BITNET_API const float *
 bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
-/* With all_logits: those after token i of the last forward pass (a sync of more than n_batch new
- * tokens takes several); NULL without all_logits or past the pass's tokens. */
+/* Row i of those kept, the oldest first; NULL past the last. */
 BITNET_API const float *bitnet_ctx_logits_at(const bitnet_ctx *ctx, int32_t i);
 BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);
 BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);     /* n_ctx */

@@ -27,15 +27,21 @@ typedef struct bitnet_engine bitnet_engine;
 typedef struct bitnet_engine_desc {
     const bitnet_model *model; /* borrowed */
     int32_t n_ctx;             /* 0 = the model's own */
-    int32_t n_batch;           /* prompt tokens per step; 0 = 32 */
+    int32_t n_batch;           /* prompt tokens per step; 0 = 128 */
     bitnet_ring *ring;         /* tracker ring of the thread that steps; NULL = not tracked */
     const bitnet_tier *tiers;  /* caches of prompt prefixes, fast to slow; copied, not closed */
     int32_t n_tiers;           /* at most 4; 0 = only what the context itself still holds */
+    /* Guessing ahead (docs/sampling.md), which changes no token: */
+    int32_t n_draft;     /* most tokens guessed in a pass, as it pays; 0 = 8, < 0 = off */
+    int32_t n_draft_min; /* at least so many where there is a guess, paying or not */
 } bitnet_engine_desc;
 
 #define BITNET_MAX_STOP       16  /* stop strings of a request, */
 #define BITNET_MAX_STOP_BYTES 256 /* of 1 to this many bytes each */
 #define BITNET_MAX_LOGPROBS   20
+
+#define BITNET_MAX_DRAFT     16 /* n_draft; less than n_batch and the window, too */
+#define BITNET_DRAFT_DEFAULT 8
 
 /* Exactly one of prompt, tokens and messages; everything is copied. */
 typedef struct bitnet_request {
@@ -72,6 +78,8 @@ typedef struct bitnet_timings {
     int32_t n_prompt;          /* prompt tokens, BOS included */
     int32_t n_prompt_computed; /* without those already in the KV cache */
     int32_t n_generated;       /* sampled tokens, a final end token included */
+    int32_t n_drafted;         /* guessed ahead and checked, */
+    int32_t n_accepted;        /* and those that were the tokens sampled */
     double tokenize_s, prefill_s, ttft_s, decode_s, sample_s, e2e_s;
 } bitnet_timings;
 
@@ -114,8 +122,8 @@ BITNET_API void bitnet_engine_free(bitnet_engine *e);
  *   AGAIN          64 requests are waiting */
 BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req,
                                               uint32_t *id, bitnet_error *err);
-/* One prefill chunk or one decode step of the oldest request. AGAIN: nothing to do, or the reader
- * is behind. Allocates nothing. */
+/* One prefill chunk or one token of the oldest request; a token that was checked ahead costs its
+ * sampling alone. AGAIN: nothing to do, or the reader is behind. Allocates nothing. */
 BITNET_API bitnet_status bitnet_engine_step(bitnet_engine *e);
 BITNET_API bitnet_status bitnet_engine_poll(bitnet_engine *e, bitnet_event *out); /* OK or AGAIN */
 BITNET_API void bitnet_engine_cancel(bitnet_engine *e, uint32_t id);

@@ -26,6 +26,11 @@ typedef struct bitnet_source {
     bitnet_status (*read)(void *ctx, uint64_t off, void *dst, size_t n);
     const void *(*map)(void *ctx, uint64_t off, size_t n);
     void *ctx;
+    /* NULL, or: the model will hardly read these mapped bytes again, and memory may be had back */
+    void (*release)(void *ctx, uint64_t off, size_t n);
+    /* what map gives is the model's alone and can be written: weights are repacked where they lie, and
+     * it is not the file any more */
+    bool may_rewrite;
 } bitnet_source;
 
 /* {0} means malloc and free. `free` gets the size that `alloc` was asked for. Memory from `alloc`
@@ -54,6 +59,23 @@ typedef struct bitnet_logger {
     void *ctx;
 } bitnet_logger;
 
+/* How the keys or values of a context are kept; docs/speed.md has what each costs. */
+typedef enum bitnet_kv_type {
+    BITNET_KV_AUTO, /* F16; F32 where that takes no more than 64 MB for the whole trained window: there
+                       it costs nothing, and rounding keys can change tokens */
+    BITNET_KV_F16,  /* 2 bytes a value */
+    BITNET_KV_F32,  /* 4: what the recorded reference was made with */
+    BITNET_KV_Q8_0, /* 1.06: blocks of 32 values with a scale; head_dim a multiple of 32 */
+} bitnet_kv_type;
+
+/* Whether decoding skips what squared ReLU makes zero: the same tokens, from a second copy of two of the
+ * three feed-forward matrices. */
+typedef enum bitnet_sparse {
+    BITNET_SPARSE_AUTO, /* where it is faster */
+    BITNET_SPARSE_ON,   /* wherever the kernels exist: small matrices too */
+    BITNET_SPARSE_OFF,  /* saves the copies' memory */
+} bitnet_sparse;
+
 typedef struct bitnet_model bitnet_model;
 typedef struct bitnet_backend_ops bitnet_backend_ops; /* bitnet/backend.h */
 
@@ -75,6 +97,13 @@ typedef enum bitnet_i2s_layout {
     BITNET_I2S_B, /* 64 weights in 16 bytes: bitnet.cpp built for ARM since November 2025 */
 } bitnet_i2s_layout;
 
+/* What a ternary weight takes in memory. The same tokens come out. */
+typedef enum bitnet_weight_bits {
+    BITNET_WEIGHT_BITS_AUTO, /* of a large model what is faster here: measured at load, in under a second */
+    BITNET_WEIGHT_BITS_2,
+    BITNET_WEIGHT_BITS_1_6, /* five weights a byte */
+} bitnet_weight_bits;
+
 /* Stands for a metadata key of the file, or adds it: llama.cpp's --override-kv.
  * value: "int:5", "float:1e-5", "bool:true" or "str:gpt-2" (type i64, f64, bool, string). */
 typedef struct bitnet_override {
@@ -93,8 +122,11 @@ typedef struct bitnet_model_desc {
     bitnet_i2s_layout i2s_layout;
     const bitnet_override *overrides; /* needed during the call only */
     int32_t n_overrides;
-    const bitnet_backend_ops *backend; /* NULL = CPU */
-    int32_t n_threads;                 /* 0 = one per usable core */
+    const bitnet_backend_ops *backend;         /* NULL = CPU */
+    bitnet_kv_type cache_type_k, cache_type_v; /* of all its contexts */
+    bitnet_weight_bits weight_bits;
+    int32_t n_threads; /* 0 = one per fast usable core */
+    bitnet_sparse sparse;
     uint32_t cpu_mask; /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
     bitnet_allocator allocator;
     bitnet_logger logger;
@@ -108,6 +140,7 @@ typedef struct bitnet_model_info {
     const char *name; /* general.name, "" if the file has none */
     const char *backend; /* "cpu" */
     const char *tier;    /* kernel variant of the ternary product: "c", "avx2", "avx512vnni" ... */
+    const char *weights; /* bits of a ternary weight and why: "2 bits: ..."; "" when not loaded */
     const char *tokenizer;     /* "gpt2/llama-bpe", "llama" (SentencePiece), "none" */
     const char *chat_template; /* family of bitnet/chat.h, "none" for a base model */
     const char *act;           /* "relu2", "silu" */
@@ -159,7 +192,7 @@ BITNET_API uint64_t bitnet_model_ctx_size(const bitnet_model *model, int32_t n_c
 /* What running the model takes, in bytes, known from the header alone (any level will do). */
 typedef struct bitnet_memory_plan {
     uint64_t mapped;  /* weights used where they lie in the file */
-    uint64_t copied;  /* weights repacked at load: ternary ones that are not I2_S in layout A */
+    uint64_t copied;  /* weights repacked at load: all ternary ones */
     uint64_t kv;      /* KV cache */
     uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
 } bitnet_memory_plan;

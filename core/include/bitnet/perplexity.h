@@ -28,7 +28,7 @@ typedef struct bitnet_perplexity_desc {
     const bitnet_token *tokens; /* without BOS */
     int32_t n_tokens;           /* >= 2 */
     int32_t n_ctx;              /* 0 = the smaller of 512 and what the model was trained with */
-    int32_t n_batch;            /* 0 = 32 */
+    int32_t n_batch;            /* 0 = 128 */
     /* after each pass, on the calling thread; non-zero ends the run with E_CANCELLED */
     int (*progress)(void *user, int32_t done, int32_t total, const bitnet_perplexity *so_far);
     void *user;

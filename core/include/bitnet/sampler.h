@@ -49,6 +49,8 @@ bitnet_sampler_default(void); /* temp .8, k 40, p .95, min-p .05, last-n 64, pen
  * min_p in [0, 1], repeat_penalty in [0, 100], the other two in [-100, 100], penalty_last_n >= -1,
  * at most 1024 biases, each at most 1e4 in magnitude or -INFINITY, tokens >= 0; NaN never. */
 BITNET_API bitnet_status bitnet_sampler_check(const bitnet_sampler_desc *desc, bitnet_error *err);
+/* How many of the largest logits decide the token; 0 = all of them. Any other may be -FLT_MAX. */
+BITNET_API int32_t bitnet_sampler_wants_best(const bitnet_sampler_desc *desc);
 BITNET_API void bitnet_sampler_init(bitnet_sampler *s, const bitnet_sampler_desc *desc);
 BITNET_API size_t bitnet_sampler_scratch_size(int32_t n_vocab);
 /* logits [n_vocab], n_vocab >= 1, is not changed; recent [n_recent] are the timeline's tokens, oldest

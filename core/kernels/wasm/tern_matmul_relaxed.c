@@ -3,83 +3,108 @@
  * i32x4.relaxed_dot_i8x16_i7x16_add leaves two things to the engine: whether its second operand is
  * signed, which matters only for bytes of 128 and more, and whether the sum of two products
  * saturates at 16 bits. So the activations, any int8, are the first operand and the codes the
- * second: at most 8 (a code times 4), and two products are within 2 * 8 * 128 = 2048. With the
+ * second: at most 8 (a code times 4), and two products are within 2 * 8 * 127 = 2032. With the
  * operands the other way round, results differ between browsers.
  *
- * Decode, four rows by one token: one shift and four masks unpack 16 bytes; fields 0 and 2 stay
- * multiplied by 4 and have their own accumulator, divided exactly at the end. Such a lane gains at
- * most 4 * 4 * 1024 per block and lasts for 2^24 weights, as the contract's sum does. Prefill, two
- * rows by four tokens: every field is shifted down, since eight accumulators are what 16 registers
- * hold.
+ * A lane is a row, so nothing is summed across lanes, and the four activations that a field meets
+ * are one splat for all of them. The dots of one vector start from zero and are added to the row's sum
+ * last: what goes from vector to vector is one addition, not a chain of dots (latency 5 on x86). And it
+ * takes few registers, of which x86 gives an engine fifteen: a spilled accumulator, stored and loaded
+ * in that chain, halves the speed. Hence also four tokens at most.
+ *
+ * Decode unpacks 64 weights with one shift and four masks; fields 1 and 3 stay multiplied by 4, are
+ * summed first, and the sum, a multiple of 4, is shifted. Prefill shifts every field, once for all tokens.
  */
-#include "kernels/kernels.h"
+#include "kernels/wasm/tern_simd128.h"
 
 #if defined(__wasm_relaxed_simd__)
-#include <stdbool.h>
 
-#include "kernels/wasm/wasm.h"
-
-#define MAX_ROWS   4
 #define MAX_TOKENS 4
 
-/* Numbers 32 f .. of a block: bits 7-2f : 6-2f of each byte. In place means times 4 for even f. */
-static inline v128_t field(v128_t v, int f, bool in_place) {
-    if (!in_place)
-        return wasm_v128_and(wasm_u16x8_shr(v, (uint32_t)(6 - 2 * f)), wasm_i8x16_splat(3));
-    return wasm_v128_and(f < 2 ? wasm_u16x8_shr(v, 4) : v, wasm_i8x16_splat(f % 2 ? 3 : 12));
+static inline v128_t activations(const int8_t *x) {
+    return wasm_v128_load32_splat(x);
 }
 
-/* Rows r .. and tokens t ..; rows and tokens are constants where this is inlined. Rows past n
- * repeat the last one and are not stored. */
-__attribute__((always_inline)) static inline void
-tile(const bitnet_tern_args *a, int32_t r, int32_t t, const int rows, const int tokens) {
-    const bool in_place = tokens == 1;
-    const ptrdiff_t k = a->k;
-    const uint8_t *w[MAX_ROWS];
-    v128_t once[MAX_TOKENS][MAX_ROWS], times4[MAX_TOKENS][MAX_ROWS], v[MAX_ROWS];
+static inline v128_t dot(v128_t acc, v128_t x, v128_t codes) {
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(x, codes, acc);
+}
 
-    UNROLL for (int i = 0; i < rows; i++) {
-        w[i] = a->w + (r + i < a->n ? r + i : a->n - 1) * (k / 4);
+/* The group at row r with token t. */
+static void decode(const bitnet_tern_args *a, int32_t r, int32_t t) {
+    const v128_t mask0 = kept_splat32(0x03030303), mask1 = kept_splat32(0x0c0c0c0c);
+    const uint8_t *w = a->w + r * (ptrdiff_t)(a->k / 4); /* r / 16 groups of 4 k bytes */
+    const int8_t *x = a->xq + t * (ptrdiff_t)a->k;
+    v128_t acc[PARTS];
+
+    UNROLL for (int p = 0; p < PARTS; p++) {
+        acc[p] = wasm_i32x4_const_splat(0);
     }
-    UNROLL for (int j = 0; j < tokens; j++) {
-        UNROLL for (int i = 0; i < rows; i++) {
-            once[j][i] = times4[j][i] = wasm_i32x4_splat(0);
+    for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
+        v128_t x0 = activations(x), x1 = activations(x + 4);
+        v128_t x2 = activations(x + 8), x3 = activations(x + 12);
+        UNROLL for (int p = 0; p < PARTS; p++) {
+            v128_t v = wasm_v128_load(w + 16 * p), v4 = wasm_u16x8_shr(v, 4);
+            v128_t sum = dot(wasm_i32x4_const_splat(0), x1, wasm_v128_and(v, mask1));
+            sum = dot(sum, x3, wasm_v128_and(v4, mask1));
+            sum = dot(wasm_i32x4_shr(sum, 2), x0, wasm_v128_and(v, mask0));
+            sum = dot(sum, x2, wasm_v128_and(v4, mask0));
+            acc[p] = wasm_i32x4_add(acc[p], sum);
         }
     }
-    for (ptrdiff_t at = 0; at < k / 4; at += 16) { /* byte of the row: half a block */
-        const int8_t *x = a->xq + t * k + at / 32 * BITNET_K_BLOCK + at % 32;
-        UNROLL for (int i = 0; i < rows; i++) {
-            v[i] = wasm_v128_load(w[i] + at);
-        }
+    UNROLL for (int p = 0; p < PARTS; p++) {
+        store_result(a, t, r + 4 * p, acc[p]);
+    }
+}
+
+/* Part p of the group at row r with tokens t ..; tokens is a constant where this is inlined. */
+__attribute__((always_inline)) static inline void prefill(const bitnet_tern_args *a, int32_t r,
+                                                          int p, int32_t t, const int tokens) {
+    const v128_t mask = kept_splat32(0x03030303);
+    const ptrdiff_t k = a->k;
+    const uint8_t *w = a->w + r * (k / 4) + 16 * p;
+    const int8_t *x = a->xq + t * k;
+    v128_t acc[MAX_TOKENS];
+
+    UNROLL for (int i = 0; i < tokens; i++) {
+        acc[i] = wasm_i32x4_const_splat(0);
+    }
+    for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
+        v128_t v = wasm_v128_load(w), codes[4];
         UNROLL for (int f = 0; f < 4; f++) {
-            UNROLL for (int j = 0; j < tokens; j++) {
-                v128_t xv = wasm_v128_load(x + j * k + 32 * f);
-                UNROLL for (int i = 0; i < rows; i++) {
-                    v128_t *acc = in_place && f % 2 == 0 ? &times4[j][i] : &once[j][i];
-                    v128_t codes = field(v[i], f, in_place);
-                    *acc = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(xv, codes, *acc);
-                }
+            codes[f] = wasm_v128_and(wasm_u16x8_shr(v, (uint32_t)(2 * f)), mask);
+        }
+        UNROLL for (int i = 0; i < tokens; i++) {
+            v128_t sum = wasm_i32x4_const_splat(0);
+            UNROLL for (int f = 0; f < 4; f++) {
+                sum = dot(sum, activations(x + i * k + 4 * f), codes[f]);
             }
+            acc[i] = wasm_i32x4_add(acc[i], sum);
         }
     }
-    UNROLL for (int j = 0; j < tokens; j++) {
-        UNROLL for (int i = 0; i < rows; i++) {
-            v128_t sum = wasm_i32x4_add(once[j][i], wasm_i32x4_shr(times4[j][i], 2));
-            int32_t acc = sum_i32x4(sum) - a->xsum[t + j];
-            if (r + i < a->n)
-                a->y[(t + j) * a->ldy + r + i] = (float)acc / a->s[t + j] * a->w_scale;
-        }
+    UNROLL for (int i = 0; i < tokens; i++) {
+        store_result(a, t + i, r + 4 * p, acc[i]);
     }
+}
+
+/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
+ * cache, and the weights, a slice of the matrix, in the second. */
+static void prefill_tokens(const bitnet_tern_args *a, int32_t t, int32_t tokens) {
+    for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
+        for (int p = 0; p < PARTS && r + 4 * p < a->n; p++)
+            if (tokens == MAX_TOKENS)
+                prefill(a, r, p, t, MAX_TOKENS);
+            else
+                prefill(a, r, p, t, 2);
 }
 
 void bitnet_tern_matmul_relaxed(const bitnet_tern_args *a) {
-    for (int32_t r = 0; r < a->n; r += 4) {
-        int32_t t = 0;
-        for (; t + 4 <= a->m; t += 4)
-            for (int32_t i = r; i < r + 4 && i < a->n; i += 2)
-                tile(a, i, t, 2, 4);
-        for (; t < a->m; t++)
-            tile(a, r, t, 4, 1);
-    }
+    int32_t t = 0;
+    for (; a->m - t >= MAX_TOKENS; t += MAX_TOKENS)
+        prefill_tokens(a, t, MAX_TOKENS);
+    for (; a->m - t >= 2; t += 2)
+        prefill_tokens(a, t, 2);
+    for (; t < a->m; t++)
+        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
+            decode(a, r, t);
 }
 #endif

@@ -13,6 +13,9 @@
 #include "kernels/kernels.h"
 #include "kernels/x86/x86.h"
 
+#define PREFETCH 4096 /* bytes ahead, or a tile if that is more */
+#define MAX_KEPT 256  /* floats of a row that stays converted */
+
 /* Elements j .. j+7 of a row of f16 or f32. is_f16 is a constant wherever it appears. */
 static inline __m256 row_load8(const void *row, ptrdiff_t j, bool is_f16) {
     if (!is_f16) return _mm256_loadu_ps((const float *)row + j);
@@ -35,9 +38,22 @@ static inline __m128 sum8_of_4(__m256 a, __m256 b, __m256 c, __m256 d) {
     return _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
 }
 
-/* SUM16(j < k) w[i][j] * x[j] for i < 4 */
+/* What the rows of a tile read is one piece of memory, read in several places at once, which prefetchers
+ * of hardware handle badly. So the piece behind it is fetched as it lies. From where on: */
+static inline const uint8_t *fetch_from(const void *tile, ptrdiff_t tile_size) {
+    return (const uint8_t *)tile + (tile_size > PREFETCH ? tile_size : PREFETCH);
+}
+
+/* size is a constant. Always inlined: GCC drops calls of functions that only prefetch. */
+__attribute__((always_inline)) static inline void fetch(const uint8_t *from, const int size) {
+    UNROLL16 for (int i = 0; i < size; i += 64) {
+        _mm_prefetch((const char *)from + i, _MM_HINT_T0);
+    }
+}
+
+/* SUM16(j < k) w[i][j] * x[j] for i < 4; fetches from `ahead` on, unless that is NULL */
 __attribute__((always_inline)) static inline __m128
-sum16_dot4(const void *const w[4], const float *x, ptrdiff_t k, bool is_f16) {
+sum16_dot4(const void *const w[4], const float *x, ptrdiff_t k, const uint8_t *ahead, bool is_f16) {
     const ptrdiff_t whole = k - k % 16;
     __m256 lo[4], hi[4];
     float lane[4][16], y[4];
@@ -45,6 +61,7 @@ sum16_dot4(const void *const w[4], const float *x, ptrdiff_t k, bool is_f16) {
         lo[i] = hi[i] = _mm256_setzero_ps();
     }
     for (ptrdiff_t j = 0; j < whole; j += 16) {
+        if (ahead) fetch(ahead + 4 * j * (is_f16 ? 2 : 4), is_f16 ? 128 : 256);
         __m256 x0 = _mm256_loadu_ps(x + j), x1 = _mm256_loadu_ps(x + j + 8);
         UNROLL for (int i = 0; i < 4; i++) {
             lo[i] = _mm256_add_ps(lo[i], _mm256_mul_ps(row_load8(w[i], j, is_f16), x0));
@@ -71,20 +88,6 @@ static inline void four_rows(const void *rows[4], const void *w, ptrdiff_t row_s
                              int32_t n) {
     for (int32_t i = 0; i < 4; i++)
         rows[i] = (const uint8_t *)w + (r + i < n ? r + i : n - 1) * row_size;
-}
-
-/* A whole f16_matmul or f32_matmul: four rows at a time share each load of the activations; the rows
- * stay in the first cache while every token passes over them. */
-__attribute__((always_inline)) static inline void dense_matmul(const bitnet_dense_args *a,
-                                                               bool is_f16) {
-    const ptrdiff_t k = a->k, row_size = k * (is_f16 ? 2 : 4);
-    const void *rows[4];
-    for (int32_t r = 0; r < a->n; r += 4) {
-        four_rows(rows, a->w, row_size, r, a->n);
-        for (int32_t t = 0; t < a->m; t++)
-            store_up_to_4(a->y + t * a->ldy + r, sum16_dot4(rows, a->x + t * k, k, is_f16),
-                          a->n - r);
-    }
 }
 
 #endif

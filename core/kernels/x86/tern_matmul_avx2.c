@@ -1,101 +1,131 @@
-/* tern_matmul_avx2.c: four dot products at a time, either four rows with one token (decode: each
- * activation load serves four rows) or one row with four tokens (prefill: each unpacked weight
- * serves four tokens).
+/* tern_matmul_avx2.c: vpmaddubsw multiplies codes and activations and adds two neighbours into a 16-bit
+ * lane, and it saturates, so everything here keeps such lanes within [-32767, 32767]. The two lanes of
+ * a row are added when they are widened. |xq| <= 127.
  *
- * A 32-byte vector is one block of 128 weights; its four 2-bit fields are unpacked by one shift and
- * four masks, which leaves fields 0 and 2 multiplied by 4. They are summed apart and divided at the
- * end, exactly, since the sum is a multiple of 4.
+ * Decode (one token, two groups) leaves fields 1 and 3 of each byte multiplied by 4, to be summed apart
+ * and divided exactly: one shift and four masks for 128 weights. Such a lane gains at most
+ * 2 * (2*8*127) = 4064 per vector, 32512 in the 8 vectors of a block of 128 weights, which is where
+ * lanes are widened. Registers: 8 accumulators, 4 activations, 2 masks, a vector and its shift; the
+ * four wide sums are touched once per block and may live in memory.
  *
- * Bound: maddubs adds two products u8 x i8 into an i16 lane. Of a field times 4 that is within
- * [2*8*-128, 2*8*127] = [-2048, 2032]; two fields per block and FLUSH = 8 blocks give
- * [-32768, 32512], so a lane is widened just before it could overflow.
+ * Prefill shifts every field down: a lane gains 4 * (2*2*127) = 2032 per vector, 32512 in 16. One half
+ * group by up to twelve tokens: 12 accumulators, codes, made anew from memory for each field, the mask,
+ * and a product, which takes the register of its activations: 15.
  */
-#include <stdbool.h>
+#include "kernels/x86/tern_avx2.h"
 
-#include "kernels/x86/tern_x86.h"
+#define MAX_HALVES   4
+#define MAX_TOKENS   12
+#define FLUSH        16   /* vectors between two widenings in prefill */
+#define PREFETCH     2048 /* bytes ahead in each stream; docs/speed.md */
+#define BLOCK_VECTOR (BITNET_K_BLOCK / 16)
 
-#define FLUSH 8 /* blocks */
-
-static inline __m256i load(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
+static inline u16x16 dot(u16x16 acc, __m256i codes, __m256i x) {
+    acc += (u16x16)_mm256_maddubs_epi16(codes, x);
+    KEEP(acc);
+    return acc;
 }
 
-/* Field f: codes of numbers 32 f .. 32 f + 31 of a block, a byte each; times 4 for f = 0 and 2. */
-static inline void unpack(__m256i field[4], const uint8_t *w) {
-    const __m256i low = _mm256_set1_epi8(0x03), high = _mm256_set1_epi8(0x0c);
-    __m256i v = load(w), v4 = _mm256_srli_epi16(v, 4);
-    field[0] = _mm256_and_si256(v4, high);
-    field[1] = _mm256_and_si256(v4, low);
-    field[2] = _mm256_and_si256(v, high);
-    field[3] = _mm256_and_si256(v, low);
+static inline i32x8 widen(i32x8 acc, __m256i sum) {
+    return acc + (i32x8)_mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
-/* sum c * xq of four pairs: of w[0..3] with x[0], or, one_row, of w[0] with x[0..3]. one_row is a
- * constant where this is inlined. */
-__attribute__((always_inline)) static inline __m128i
-dot4(const uint8_t *const w[4], const int8_t *const x[4], int32_t k, bool one_row) {
-    const int32_t n_blocks = k / BITNET_K_BLOCK;
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i acc[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-        acc[i] = _mm256_setzero_si256();
+/* A block of 128 weights of each half. halves is a constant where this is inlined. */
+__attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HALVES],
+                                                               const uint8_t *w, const int8_t *x,
+                                                               ptrdiff_t group_size,
+                                                               const int halves) {
+    const __m256i mask0 = _mm256_set1_epi8(0x03), mask1 = _mm256_set1_epi8(0x0c);
+    u16x16 once[MAX_HALVES], times4[MAX_HALVES];
+    UNROLL for (int h = 0; h < halves; h++) {
+        once[h] = times4[h] = (u16x16){0};
     }
-    for (int32_t first = 0; first < n_blocks; first += FLUSH) {
-        const int32_t end = n_blocks - first < FLUSH ? n_blocks : first + FLUSH;
-        u16x16 once[4], times4[4];
-        UNROLL for (int i = 0; i < 4; i++) {
-            once[i] = times4[i] = (u16x16){0};
+    for (int b = 0; b < BLOCK_VECTOR; b++, w += 64, x += 16) {
+        __m256i x0 = activations(x), x1 = activations(x + 4);
+        __m256i x2 = activations(x + 8), x3 = activations(x + 12);
+        UNROLL for (int h = 0; h < halves; h++) {
+            const uint8_t *wh = w + h / 2 * group_size + h % 2 * 32;
+            if (h % 2 == 0) _mm_prefetch((const char *)wh + PREFETCH, _MM_HINT_T0);
+            __m256i v = weights(wh), v4 = _mm256_srli_epi16(v, 4);
+            once[h] = dot(once[h], _mm256_and_si256(v, mask0), x0);
+            times4[h] = dot(times4[h], _mm256_and_si256(v, mask1), x1);
+            once[h] = dot(once[h], _mm256_and_si256(v4, mask0), x2);
+            times4[h] = dot(times4[h], _mm256_and_si256(v4, mask1), x3);
         }
-        for (int32_t b = first; b < end; b++) {
-            __m256i field[4];
-            UNROLL for (int i = 0; i < 4; i++) {
-                const int8_t *xb = x[one_row ? i : 0] + (ptrdiff_t)b * BITNET_K_BLOCK;
-                if (i == 0 || !one_row) unpack(field, w[i] + (ptrdiff_t)b * 32);
-                __m256i p0 = _mm256_maddubs_epi16(field[0], load(xb));
-                __m256i p1 = _mm256_maddubs_epi16(field[1], load(xb + 32));
-                __m256i p2 = _mm256_maddubs_epi16(field[2], load(xb + 64));
-                __m256i p3 = _mm256_maddubs_epi16(field[3], load(xb + 96));
-                times4[i] += (u16x16)_mm256_add_epi16(p0, p2);
-                once[i] += (u16x16)_mm256_add_epi16(p1, p3);
+    }
+    UNROLL for (int h = 0; h < halves; h++) { /* both are within 8128: their sum fits */
+        __m256i quarter = _mm256_srai_epi16((__m256i)times4[h], 2);
+        acc[h] = widen(acc[h], _mm256_add_epi16((__m256i)once[h], quarter));
+    }
+}
+
+__attribute__((always_inline)) static inline void decode(const bitnet_tern_args *a, int32_t r,
+                                                         int32_t t, const int halves) {
+    const uint8_t *w = tern_half(a, r);
+    const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
+    i32x8 acc[MAX_HALVES];
+    UNROLL for (int h = 0; h < halves; h++) {
+        acc[h] = (i32x8){0};
+    }
+    for (int32_t j = 0; j < a->k; j += BITNET_K_BLOCK)
+        decode_block(acc, w + 4 * (ptrdiff_t)j, x + j, 4 * (ptrdiff_t)a->k, halves);
+    UNROLL for (int h = 0; h < halves; h++) {
+        store_half(a, t, r + h * HALF, acc[h]);
+    }
+}
+
+/* Rows r .. r+7 and some tokens; tokens is a constant where this is inlined. */
+__attribute__((always_inline)) static inline void prefill(const bitnet_tern_args *a, int32_t r,
+                                                          int32_t t, const int tokens) {
+    const __m256i mask = _mm256_set1_epi8(0x03);
+    const ptrdiff_t k = a->k;
+    const uint8_t *w = tern_half(a, r);
+    const int8_t *x = a->xq + t * k;
+    i32x8 acc[MAX_TOKENS];
+    UNROLL12 for (int i = 0; i < tokens; i++) {
+        acc[i] = (i32x8){0};
+    }
+    for (int32_t left = a->k / 16; left > 0; left -= FLUSH) {
+        u16x16 sum[MAX_TOKENS];
+        UNROLL12 for (int i = 0; i < tokens; i++) {
+            sum[i] = (u16x16){0};
+        }
+        for (int32_t b = left < FLUSH ? left : FLUSH; b > 0; b--, w += 64, x += 16) {
+            UNROLL for (int f = 0; f < 4; f++) {
+                __m256i codes = _mm256_and_si256(_mm256_srli_epi16(weights(w), 2 * f), mask);
+                UNROLL12 for (int i = 0; i < tokens; i++) {
+                    sum[i] = dot(sum[i], codes, activations(x + i * k + 4 * f));
+                }
             }
         }
-        UNROLL for (int i = 0; i < 4; i++) { /* |once|, |times4 / 4| <= 8192: their sum fits */
-            __m256i quarter = _mm256_srai_epi16((__m256i)times4[i], 2);
-            __m256i sum = _mm256_add_epi16((__m256i)once[i], quarter);
-            acc[i] = _mm256_add_epi32(acc[i], _mm256_madd_epi16(sum, ones));
+        UNROLL12 for (int i = 0; i < tokens; i++) {
+            acc[i] = widen(acc[i], (__m256i)sum[i]);
         }
     }
-    return sum_i32x8_of_4(acc[0], acc[1], acc[2], acc[3]);
+    UNROLL12 for (int i = 0; i < tokens; i++) {
+        store_half(a, t + i, r, acc[i]);
+    }
 }
 
-static void four_rows(const bitnet_tern_args *a, int32_t r, int32_t t) {
-    const uint8_t *w[4]; /* past the last row: the last row again, never stored */
-    const int8_t *x[4] = {a->xq + (ptrdiff_t)t * a->k};
-    for (int32_t i = 0; i < 4; i++)
-        w[i] = a->w + (ptrdiff_t)(r + i < a->n ? r + i : a->n - 1) * (a->k / 4);
-    tern_store_rows(a, t, r, dot4(w, x, a->k, false));
+static void decode_token(const bitnet_tern_args *a, int32_t t) {
+    int32_t r = 0;
+    for (; a->n - r > 16; r += 32)
+        decode(a, r, t, 4);
+    if (r < a->n) decode(a, r, t, 2);
 }
 
-static void four_tokens(const bitnet_tern_args *a, int32_t r, int32_t t) {
-    const uint8_t *w[4] = {a->w + (ptrdiff_t)r * (a->k / 4)};
-    const int8_t *x[4];
-    float y[4];
-    for (int32_t i = 0; i < 4; i++)
-        x[i] = a->xq + (ptrdiff_t)(t + i) * a->k;
-    __m128i sum = dot4(w, x, a->k, true);
-    __m128i xsum = _mm_loadu_si128((const __m128i *)(const void *)(a->xsum + t));
-    _mm_storeu_ps(y, tern_finish(sum, xsum, _mm_loadu_ps(a->s + t), a->w_scale));
-    for (int32_t i = 0; i < 4; i++)
-        a->y[(t + i) * a->ldy + r] = y[i];
-}
+/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
+ * cache, and the weights, a slice of the matrix, in the second. */
+#define TILES(tokens)                                                                              \
+    for (; a->m - t >= (tokens); t += (tokens))                                                    \
+        for (int32_t r = 0; r < a->n; r += HALF)                                                   \
+    prefill(a, r, t, tokens)
 
 void bitnet_tern_matmul_avx2(const bitnet_tern_args *a) {
-    for (int32_t r = 0; r < a->n; r += 4) {
-        int32_t t = 0;
-        for (; t + 4 <= a->m; t += 4)
-            for (int32_t i = r; i < r + 4 && i < a->n; i++)
-                four_tokens(a, i, t);
-        for (; t < a->m; t++)
-            four_rows(a, r, t);
-    }
+    int32_t t = 0;
+    TILES(12);
+    TILES(8);
+    TILES(4);
+    TILES(2);
+    if (t < a->m) decode_token(a, t);
 }

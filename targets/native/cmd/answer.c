@@ -107,6 +107,7 @@ void answer_print_figures(FILE *out, const answer *a, const bitnet_model_info *i
     if (t->n_generated > 1)
         fprintf(out, ", %.2f ms each (%.0f tok/s)", t->decode_s * 1e3 / (t->n_generated - 1),
                 rate(t->n_generated - 1, t->decode_s));
+    if (t->n_drafted > 0) fprintf(out, ", %d of %d guesses right", t->n_accepted, t->n_drafted);
     fprintf(out, " | %s | %s %s, %d threads", bitnet_finish_name(a->finish), info->backend,
             info->tier, info->n_threads);
 }
@@ -116,6 +117,8 @@ static void add_timings(cJSON *to, const bitnet_timings *t) {
     cJSON_AddNumberToObject(o, "n_prompt", t->n_prompt);
     cJSON_AddNumberToObject(o, "n_prompt_computed", t->n_prompt_computed);
     cJSON_AddNumberToObject(o, "n_generated", t->n_generated);
+    cJSON_AddNumberToObject(o, "n_drafted", t->n_drafted);
+    cJSON_AddNumberToObject(o, "n_accepted", t->n_accepted);
     cJSON_AddNumberToObject(o, "tokenize_s", t->tokenize_s);
     cJSON_AddNumberToObject(o, "prefill_s", t->prefill_s);
     cJSON_AddNumberToObject(o, "ttft_s", t->ttft_s);

@@ -18,20 +18,39 @@
 #define OPT_HELP  1000 /* getopt_long's value for --help; the others are OPT_FIRST + index */
 #define OPT_FIRST 1001
 
+static void complain_of_cpus(const char *id) {
+    const bitnet_cpu_tier *t;
+    fprintf(stderr, "a list of ");
+    for (int32_t i = 0; (t = bitnet_cpu_tier_at(i)); i++)
+        fprintf(stderr, "%s, ", t->name);
+    fprintf(stderr, "or all is allowed [%s]\n", id);
+}
+
 static void complain(const char *id, const char *what, const char *name, const char *value,
                      const arg_opt *o) {
     fprintf(stderr, "bitnet: error: %s%s is \"%s\"; ", what, name, value);
     if (o->kind == ARG_FLAG)
         fprintf(stderr, "0 or 1 is allowed [%s]\n", id);
     else if (o->kind == ARG_CPUS)
-        fprintf(stderr, "a list of c, avx2, avx512vnni, or all is allowed [%s]\n", id);
+        complain_of_cpus(id);
     else if (o->kind == ARG_WORD)
         fprintf(stderr, "%s is allowed [%s]\n", o->metavar, id);
     else if (o->kind == ARG_LIST)
         fprintf(stderr, "and %d of them are allowed [%s]\n", ARG_LIST_CAP, id);
+    else if (o->kind == ARG_NUMBERS)
+        fprintf(stderr,
+                "at most %d integers from %.0f to %.0f are allowed, as 1,8 or 1-4, 128-512+128, "
+                "64-512*2 [%s]\n",
+                ARG_LIST_CAP, o->min, o->max, id);
+    else if (o->kind == ARG_PAIR)
+        fprintf(stderr,
+                "two integers from %.0f to %.0f with a comma between them, at most %d times, are "
+                "allowed [%s]\n",
+                o->min, o->max, ARG_LIST_CAP / 2, id);
+    else if (o->kind == ARG_INT)
+        fprintf(stderr, "an integer from %.0f to %.0f is allowed [%s]\n", o->min, o->max, id);
     else if (o->min != 0 || o->max != 0)
-        fprintf(stderr, "a%s from %g to %g is allowed [%s]\n",
-                o->kind == ARG_INT ? "n integer" : " number", o->min, o->max, id);
+        fprintf(stderr, "a number from %g to %g is allowed [%s]\n", o->min, o->max, id);
     else
         fprintf(stderr, "an integer from 0 to 18446744073709551615 is allowed [%s]\n", id);
 }
@@ -45,6 +64,68 @@ static int32_t find_word(const char *words, const char *value) {
         if (!strchr(w, '|')) return -1;
     }
 }
+
+/* ---- lists of numbers (llama-bench's notation) --------------------------------------------------- */
+
+/* Reads an integer of the option's range and moves *at behind it. */
+static bool read_number(const char **at, const arg_opt *o, int32_t *out) {
+    char *end;
+    if (!isdigit((unsigned char)**at)) return false;
+    errno = 0;
+    long long v = strtoll(*at, &end, 10);
+    if (errno || (double)v < o->min || (double)v > o->max) return false;
+    *at = end;
+    *out = (int32_t)v;
+    return true;
+}
+
+/* "8", "1-4", "128-512+128" or "64-512*2"; the last number is in when a step meets it. */
+static bool read_range(const char **at, const arg_opt *o, arg_numbers *out) {
+    int32_t first, last, step = 1;
+    bool multiplies = false;
+    if (!read_number(at, o, &first)) return false;
+    last = first;
+    if (**at == '-') {
+        *at += 1;
+        if (!read_number(at, o, &last)) return false;
+        if (**at == '+' || **at == '*') {
+            multiplies = **at == '*';
+            *at += 1;
+            arg_opt any = {.min = multiplies ? 2 : 1, .max = INT32_MAX};
+            if (!read_number(at, &any, &step)) return false;
+        }
+    }
+    if (first > last || (multiplies && first == 0)) return false;
+    for (int64_t v = first; v <= last; v = multiplies ? v * step : v + step) {
+        if (out->n == ARG_LIST_CAP) return false;
+        out->v[out->n++] = (int32_t)v;
+    }
+    return true;
+}
+
+static bool store_numbers(const arg_opt *o, const char *at) {
+    for (;; at++) {
+        if (!read_range(&at, o, o->dest)) return false;
+        if (*at != ',') return *at == '\0';
+    }
+}
+
+static bool store_pair(const arg_opt *o, const char *at) {
+    arg_numbers *to = o->dest;
+    if (to->n + 2 > ARG_LIST_CAP || !read_number(&at, o, &to->v[to->n]) || *at++ != ',' ||
+        !read_number(&at, o, &to->v[to->n + 1]) || *at != '\0')
+        return false;
+    to->n += 2;
+    return true;
+}
+
+/* What a higher place says replaces a list, it does not add to it. */
+static void forget_list(const arg_opt *o) {
+    if (o->kind == ARG_LIST) ((arg_list *)o->dest)->n = 0;
+    if (o->kind == ARG_NUMBERS || o->kind == ARG_PAIR) ((arg_numbers *)o->dest)->n = 0;
+}
+
+/* ---- one value ------------------------------------------------------------------------------------ */
 
 /* Stores the value; false when it is not one. */
 static bool store(const arg_opt *o, const char *value) {
@@ -92,6 +173,10 @@ static bool store(const arg_opt *o, const char *value) {
         l->v[l->n++] = value;
         return true;
     }
+    case ARG_NUMBERS:
+        return store_numbers(o, value);
+    case ARG_PAIR:
+        return store_pair(o, value);
     }
     return false;
 }
@@ -112,7 +197,9 @@ static bool read_environment(const arg_cmd *cmd) {
         const char *name = env_name(o, buf, sizeof buf), *value = getenv(name);
         if (!value && !strcmp(name, "BITNET_NUM_THREADS"))
             value = getenv(name = "RAYON_NUM_THREADS");
-        if (value && *value && !store(o, value)) {
+        if (!value || !*value) continue;
+        forget_list(o);
+        if (!store(o, value)) {
             complain("config.environment", "environment variable ", name, value, o);
             is_ok = false;
         }
@@ -136,6 +223,7 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
     struct option longs[MAX_OPTS + 2] = {0};
     char shorts[2 * MAX_OPTS + 4] = ":h"; /* ':' tells a missing value from an unknown option */
     size_t n_shorts = strlen(shorts);
+    bool is_given[MAX_OPTS] = {false};
     int n = 0;
     for (const arg_opt *o = cmd->opts; o->name && n < MAX_OPTS; o++, n++) {
         longs[n] = (struct option){o->name, o->kind == ARG_FLAG ? no_argument : required_argument,
@@ -166,6 +254,8 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
         else
             while (o->short_name != c)
                 o++;
+        if (!is_given[o - cmd->opts]) forget_list(o);
+        is_given[o - cmd->opts] = true;
         if (store(o, o->kind == ARG_FLAG ? "1" : optarg)) continue;
         complain("usage.value", "--", o->name, optarg, o);
         return EX_USAGE;

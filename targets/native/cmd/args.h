@@ -1,7 +1,8 @@
 /* args.h: one table of options per verb drives parsing, --help and the environment twins.
  *
- * Precedence: flag, then environment, then the default already in *dest. A bad value is an error
- * that names the flag or the variable, what it held and what is allowed.
+ * Precedence: flag, then environment, then the default already in *dest; lists of the three are never
+ * joined. A bad value is an error that names the flag or the variable, what it held and what is
+ * allowed.
  */
 #ifndef BITNET_ARGS_H
 #define BITNET_ARGS_H
@@ -13,14 +14,16 @@
 #include "bitnet/status.h"
 
 typedef enum arg_kind {
-    ARG_FLAG,  /* bool *      no value */
-    ARG_INT,   /* int32_t *   min .. max */
-    ARG_FLOAT, /* float *     min .. max */
-    ARG_U64,   /* uint64_t * */
-    ARG_STR,   /* const char ** */
-    ARG_CPUS,  /* uint32_t *  a CPU mask (bitnet/backend.h) */
-    ARG_LIST,  /* arg_list *  the option may be given again and again */
-    ARG_WORD,  /* int32_t *   index of one of the words in metavar, "a|b" */
+    ARG_FLAG,    /* bool *      no value */
+    ARG_INT,     /* int32_t *   min .. max */
+    ARG_FLOAT,   /* float *     min .. max */
+    ARG_U64,     /* uint64_t * */
+    ARG_STR,     /* const char ** */
+    ARG_CPUS,    /* uint32_t *  a CPU mask (bitnet/backend.h) */
+    ARG_LIST,    /* arg_list *  the option may be given again and again */
+    ARG_WORD,    /* int32_t *   index of one of the words in metavar, "a|b" */
+    ARG_NUMBERS, /* arg_numbers *  "1,8", "1-4", "128-512+128", "64-512*2"; again and again */
+    ARG_PAIR,    /* arg_numbers *  "512,128", two numbers each time it is given */
 } arg_kind;
 
 #define ARG_LIST_CAP 64
@@ -29,6 +32,11 @@ typedef struct arg_list {
     const char *v[ARG_LIST_CAP];
     int32_t n;
 } arg_list;
+
+typedef struct arg_numbers {
+    int32_t v[ARG_LIST_CAP]; /* min .. max */
+    int32_t n;
+} arg_numbers;
 
 typedef struct arg_operands { /* what is left of argv behind the options */
     char **v;

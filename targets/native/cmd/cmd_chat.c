@@ -55,7 +55,9 @@ static bitnet_status open_all(chat *c, bitnet_error *err) {
     bitnet_engine_desc ed = {.model = c->loaded.model,
                              .n_ctx = c->n_ctx,
                              .n_batch = c->n_batch,
-                             .ring = track_ring(c->tracking)};
+                             .ring = track_ring(c->tracking),
+                             .n_draft = sampling_n_draft(&c->sampling),
+                             .n_draft_min = c->sampling.draft_min};
     st = bitnet_engine_create(&c->engine, &ed, err);
     if (st >= 0 && !(c->repl = repl_open(c->is_terminal)))
         st = bitnet_fail(err, BITNET_E_NOMEM, "chat.memory", "no memory for the line editor");
@@ -124,7 +126,7 @@ int cmd_chat(int argc, char **argv) {
         {'c', "ctx-size", ARG_INT, &c.n_ctx, "N", NULL,
          "context window in tokens; 0 = what the model was trained with", 0, 1 << 20},
         {'b', "batch-size", ARG_INT, &c.n_batch, "N", NULL,
-         "prompt tokens per forward pass; 0 = 32", 0, 4096},
+         "prompt tokens per forward pass; 0 = 128", 0, 4096},
         SAMPLING_OPTS(c.sampling),
         {0, "json", ARG_FLAG, &c.is_json, NULL, NULL, "print one JSON object for each answer", 0,
          0},

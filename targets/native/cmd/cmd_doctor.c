@@ -18,6 +18,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/reference.h"
+#include "os_cores.h"
 
 #define MAX_IDS       512
 #define MAX_TEXT_IDS  32 /* a text is cut to this; --ids is not */
@@ -33,6 +34,7 @@ typedef struct doctor {
     const char *text, *id_list, *reference_dir, *python;
     bool is_reference, is_json;
     int32_t n_layer;          /* 0 = all */
+    char weights[160];        /* their form, and why */
     char layer_override[160]; /* n_layer as an override, once the architecture is known */
     bitnet_token ids[MAX_IDS];
     int32_t n;
@@ -82,7 +84,8 @@ static bitnet_status find_ids(doctor *d, const bitnet_model *m, bitnet_error *er
 static bitnet_status run_model(float **out, const doctor *d, const bitnet_model *m,
                                bitnet_error *err) {
     size_t n_vocab = (size_t)bitnet_model_get_info(m).n_vocab;
-    bitnet_ctx_desc desc = {.model = m, .n_ctx = d->n, .n_batch = MAX_TEXT_IDS, .all_logits = true};
+    bitnet_ctx_desc desc = {
+        .model = m, .n_ctx = d->n, .n_batch = MAX_TEXT_IDS, .n_logits = MAX_TEXT_IDS};
     bitnet_ctx *ctx;
     bitnet_status st = bitnet_ctx_create(&ctx, &desc, err);
     if (st < 0) return st;
@@ -182,6 +185,7 @@ static void print_comparison(const doctor *d, const bitnet_model_info *info, con
     printf("model             %s: %s, %s\n", *info->name ? info->name : "(no name)", info->arch,
            info->container);
     printf("kernels           %s, %d threads\n", info->tier, info->n_threads);
+    printf("weights           %s\n", info->weights);
     printf("compared          %d positions, %d layers\n\n", d->n, info->n_layer);
     printf("logits            relative error %.1e, allowed %.1e\n", c->max_error, c->allowed);
     printf("                  the reference in f32 against itself in f64: %.1e\n", ref->spread);
@@ -301,27 +305,39 @@ static bitnet_status check_variant(doctor *d, uint32_t mask, uint64_t *hash, bit
         *hash = hash_logits(logits, (size_t)d->n * (size_t)info.n_vocab);
         printf("  %-12s %d tokens, %.0f ms, logits %016llx\n", info.tier, d->n,
                (double)(bitnet_os_now_ns() - start) * 1e-6, (unsigned long long)*hash);
+        snprintf(d->weights, sizeof d->weights, "%s", info.weights);
     }
     free(logits);
     load_close(&l);
     return st;
 }
 
+static void print_cores(const bitnet_os_cores *c) {
+    char quota[32] = "none";
+    if (c->quota > 0) snprintf(quota, sizeof quota, "%d", c->quota);
+    printf("bitnet %s\n\n", BITNET_VERSION);
+    printf("cores  %d hardware threads usable on %d cores, %d performance cores, quota %s: "
+           "%d threads, %s\n",
+           c->n_usable, c->n_physical, c->n_fast, quota, c->n_threads, bitnet_os_cores_why(c));
+}
+
 static int check_variants(doctor *d) {
-    static const uint32_t needed[] = {0, BITNET_CPU_AVX2, BITNET_CPU_AVX2 | BITNET_CPU_AVX512VNNI};
     uint32_t flags = bitnet_cpu_flags();
+    const bitnet_cpu_tier *t;
     uint64_t first = 0;
     bool is_equal = true;
-    printf("bitnet %s, %d cores\n\nkernels\n", BITNET_VERSION, bitnet_os_n_cpu());
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        if (needed[i] & ~flags) continue;
+    const bitnet_os_cores cores = bitnet_os_cores_here();
+    print_cores(&cores);
+    printf("\nkernels\n");
+    for (int32_t i = 0; (t = bitnet_cpu_tier_at(i)); i++) {
+        if (t->flag & ~flags) continue;
         bitnet_error err = {0};
         uint64_t hash = 0;
-        if (check_variant(d, needed[i] ? needed[i] : BITNET_CPU_C_ONLY, &hash, &err) < 0)
-            return args_fail(&err);
+        if (check_variant(d, t->mask, &hash, &err) < 0) return args_fail(&err);
         if (i == 0) first = hash;
         is_equal = is_equal && hash == first;
     }
+    printf("\nternary weights in %s\n", d->weights); /* of the last row */
     if (is_equal) printf("\nAll kernels of this machine give the same bits.\n");
     int code = args_flush();
     return code ? code : verdict(is_equal, "kernels of this machine differ [doctor.kernels]");

@@ -102,7 +102,7 @@ int cmd_perplexity(int argc, char **argv) {
         {'c', "ctx-size", ARG_INT, &e.n_ctx, "N", NULL,
          "tokens in a chunk, BOS included; 0 = 512, or what the model was trained with if less", 0,
          1 << 20},
-        {'b', "batch-size", ARG_INT, &e.n_batch, "N", NULL, "tokens per forward pass; 0 = 32", 0,
+        {'b', "batch-size", ARG_INT, &e.n_batch, "N", NULL, "tokens per forward pass; 0 = 128", 0,
          4096},
         {0, "json", ARG_FLAG, &e.is_json, NULL, NULL, "print one JSON object", 0, 0},
         LOAD_OPTS(e.load),

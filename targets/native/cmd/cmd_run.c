@@ -63,8 +63,12 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
     if (st >= 0 && r->track_url) st = track_open(tracking, r->track_url, "cli", l->model, &err);
     if (st < 0) return args_fail(&err);
 
-    bitnet_engine_desc ed = {
-        .model = l->model, .n_ctx = r->n_ctx, .n_batch = r->n_batch, .ring = track_ring(*tracking)};
+    bitnet_engine_desc ed = {.model = l->model,
+                             .n_ctx = r->n_ctx,
+                             .n_batch = r->n_batch,
+                             .ring = track_ring(*tracking),
+                             .n_draft = sampling_n_draft(&r->sampling),
+                             .n_draft_min = r->sampling.draft_min};
     if (bitnet_engine_create(engine, &ed, &err) < 0) return args_fail(&err);
     bitnet_request req = {.prompt = r->file ? *file_text : r->prompt,
                           .prompt_len = r->file ? prompt_len : strlen(r->prompt),
@@ -95,7 +99,7 @@ int cmd_run(int argc, char **argv) {
         {'c', "ctx-size", ARG_INT, &r.n_ctx, "N", NULL,
          "context window in tokens; 0 = what the model was trained with", 0, 1 << 20},
         {'b', "batch-size", ARG_INT, &r.n_batch, "N", NULL,
-         "prompt tokens per forward pass; 0 = 32", 0, 4096},
+         "prompt tokens per forward pass; 0 = 128", 0, 4096},
         SAMPLING_OPTS(r.sampling),
         {0, "json", ARG_FLAG, &r.is_json, NULL, NULL, "print one JSON object instead of the text",
          0, 0},

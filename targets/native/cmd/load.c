@@ -85,8 +85,12 @@ bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err) 
                                   .i2s_layout = (bitnet_i2s_layout)opts->i2s_layout,
                                   .overrides = overrides,
                                   .n_overrides = opts->overrides.n,
+                                  .weight_bits = (bitnet_weight_bits)opts->weight_bits,
                                   .n_threads = opts->n_threads,
                                   .cpu_mask = opts->cpu_mask,
+                                  .sparse = (bitnet_sparse)opts->sparse,
+                                  .cache_type_k = (bitnet_kv_type)opts->cache_type_k,
+                                  .cache_type_v = (bitnet_kv_type)opts->cache_type_v,
                                   .logger = load_logger,
                                   .progress = {load_bar_report, &bar}};
         st = bitnet_model_load(&out->model, &desc, err);

@@ -7,11 +7,14 @@
 #include "model_files.h"
 
 typedef struct load_opts {
-    const char *path;   /* NULL = the embedded model */
-    int32_t n_threads;  /* 0 = all usable cores */
-    uint32_t cpu_mask;  /* 0 = all */
-    int32_t i2s_layout; /* bitnet_i2s_layout */
-    arg_list overrides; /* "KEY=TYPE:VALUE" */
+    const char *path;                   /* NULL = the embedded model */
+    int32_t n_threads;                  /* 0 = as many as pay */
+    uint32_t cpu_mask;                  /* 0 = all */
+    int32_t i2s_layout;                 /* bitnet_i2s_layout */
+    int32_t weight_bits;                /* bitnet_weight_bits */
+    arg_list overrides;                 /* "KEY=TYPE:VALUE" */
+    int32_t cache_type_k, cache_type_v; /* bitnet_kv_type */
+    int32_t sparse;                     /* bitnet_sparse */
     bitnet_load_level level;
 } load_opts;
 
@@ -20,16 +23,28 @@ typedef struct load_opts {
 #define LOAD_FILE_OPTS(o)                                                                           \
     {'m', "model", ARG_STR, &(o).path, "PATH", NULL,                                                \
      "GGUF file, first part of a split one, or Hugging Face folder; bitnet-tales when absent", 0, 0}, \
+    LOAD_HOW_OPTS(o)
+#define LOAD_HOW_OPTS(o)                                                                            \
     {0, "i2s-layout", ARG_WORD, &(o).i2s_layout, "a|b", NULL,                                       \
      "b for I2_S files written by bitnet.cpp on ARM since November 2025 (a)", 0, 0},                \
     {0, "override-kv", ARG_LIST, &(o).overrides, "KEY=TYPE:VALUE", NULL,                            \
      "replace a metadata key; types int float bool str; may be repeated", 0, 0}
+#define LOAD_RUN_OPTS(o)                                                                            \
+    {0, "cache-type-k", ARG_WORD, &(o).cache_type_k, "auto|f16|f32|q8_0", NULL,                     \
+     "how keys are kept; auto: f16, f32 for the smallest models", 0, 0},                            \
+    {0, "cache-type-v", ARG_WORD, &(o).cache_type_v, "auto|f16|f32|q8_0", NULL,                     \
+     "how values are kept", 0, 0},                                                                  \
+    {0, "sparse", ARG_WORD, &(o).sparse, "auto|on|off", NULL,                                       \
+     "skip zeros of squared ReLU when decoding", 0, 0},                                             \
+    {0, "weights", ARG_WORD, &(o).weight_bits, "auto|2bit|1.6bit", NULL,                            \
+     "memory a ternary weight takes; auto measures, for large models", 0, 0},                       \
+    {0, "cpu-mask", ARG_CPUS, &(o).cpu_mask, "LIST", NULL,                                          \
+     "kernels allowed: c, avx2, ..., all; --version lists them", 0, 0}
 #define LOAD_OPTS(o)                                                                                \
     LOAD_FILE_OPTS(o),                                                                              \
     {'t', "threads", ARG_INT, &(o).n_threads, "N", "BITNET_NUM_THREADS",                            \
-     "0 = all usable cores", 0, 1024},                                                              \
-    {0, "cpu-mask", ARG_CPUS, &(o).cpu_mask, "LIST", NULL,                                          \
-     "kernels allowed: c, avx2, avx512vnni, all", 0, 0}
+     "0 = as many as pay, see doctor", 0, 1024},                                                    \
+    LOAD_RUN_OPTS(o)
 /* clang-format on */
 
 typedef struct loaded {

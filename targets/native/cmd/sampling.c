@@ -14,7 +14,7 @@
 #define NO_SEED UINT64_MAX
 
 sampling_opts sampling_default(void) {
-    sampling_opts s = {.desc = bitnet_sampler_default()};
+    sampling_opts s = {.desc = bitnet_sampler_default(), .draft_max = BITNET_DRAFT_DEFAULT};
     s.desc.seed = NO_SEED;
     return s;
 }

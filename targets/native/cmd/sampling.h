@@ -9,6 +9,7 @@ typedef struct sampling_opts {
     bitnet_sampler_desc desc;
     arg_list bias_text, stop;
     bitnet_logit_bias bias[ARG_LIST_CAP]; /* of desc, after sampling_finish */
+    int32_t draft_max, draft_min;         /* of the engine; see sampling_n_draft */
 } sampling_opts;
 
 /* What the options hold before parsing: the library's defaults and a seed still to be drawn. */
@@ -16,6 +17,11 @@ sampling_opts sampling_default(void);
 /* Parses the biases, draws the seed when none was given. *s must stay where it is from here on.
  * E_INVAL: a bias is not TOKEN_ID+BIAS. */
 bitnet_status sampling_finish(sampling_opts *s, bitnet_error *err);
+
+/* bitnet_engine_desc.n_draft, where 0 is the default. */
+static inline int32_t sampling_n_draft(const sampling_opts *s) {
+    return s->draft_max > 0 ? s->draft_max : -1;
+}
 
 /* Rows of a verb's option table; `o` is a sampling_opts. */
 /* clang-format off */
@@ -39,7 +45,12 @@ bitnet_status sampling_finish(sampling_opts *s, bitnet_error *err);
      "added to the logit of token ID; ID-inf bans it; may be repeated", 0, 0},                      \
     {0, "stop", ARG_LIST, &(o).stop, "TEXT", NULL,                                                  \
      "end before this text; may be repeated, up to 16", 0, 0},                                      \
-    {'r', "reverse-prompt", ARG_LIST, &(o).stop, "TEXT", NULL, "the same as --stop", 0, 0}
+    {'r', "reverse-prompt", ARG_LIST, &(o).stop, "TEXT", NULL, "the same as --stop", 0, 0},         \
+    {0, "draft-max", ARG_INT, &(o).draft_max, "N", NULL,                                            \
+     "guess up to N tokens ahead where the text repeats itself, as it pays; 0 = off (8)", 0,        \
+     BITNET_MAX_DRAFT},                                                                             \
+    {0, "draft-min", ARG_INT, &(o).draft_min, "N", NULL,                                            \
+     "and at least N, whether it pays or not (0)", 0, BITNET_MAX_DRAFT}
 /* clang-format on */
 
 #endif

@@ -95,6 +95,8 @@ export interface Timings {
   n_prompt: number;
   n_prompt_computed: number;
   n_generated: number;
+  n_drafted: number;
+  n_accepted: number;
   tokenize_s: number;
   prefill_s: number;
   ttft_s: number;

@@ -1,0 +1,344 @@
+/* cpu_head.c: the output head, whole or in stages that give the same tokens.
+ *
+ * A large head takes most of a token's bytes, and nearly all of its rows lose. So a copy of it in 6 bits
+ * a weight (kernels.h, scan6) is read first, and with it, for every row r, the logit z_r is known to lie
+ * within  e_r = off_r |x| + norm_r |x - x~| + (roundings)  of what was computed (Cauchy-Schwarz). With L
+ * the n_best-th largest z~ - e, no row whose z~ + e is below L can be among the n_best largest. The
+ * others get 2 bits more (scan2), a bound of a quarter, and a second sieve; what is left is computed
+ * exactly as the whole head would. When that is too much, or when somebody wants every logit, the whole
+ * head runs: slower, never wrong.
+ */
+#include "backend/cpu.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* Below this the whole head is as fast: it lies in a cache. */
+#define HEAD_BYTES ((uint64_t)32 << 20)
+#define MOST_BEST  256 /* of n_best; beyond, the whole head */
+/* More rows left after both sieves than one in so many, and the whole head is as fast. After the first
+ * there may be any number: 2 bits of all rows are an eighth of the whole head's bytes. */
+#define LEFT 8
+/* |f32 sum - exact sum| <= (k/16 + 6) 2^-24 sum |w x| in SUM16's order, and |w x| sums to at most
+ * |w| |x|; scan6 itself rounds five times. */
+#define RUN 512 /* rows that are sieved at once */
+#define ROUNDINGS(k) ((double)((k) / 16 + 16) * 0x1p-24)
+
+struct cpu_head {
+    uint8_t *codes;               /* [groups of 16][12 k] */
+    uint8_t *more;                /* [n][k_more / 4] */
+    float *d, *norm, *off, *off2; /* [n] */
+    int32_t k_more;               /* k rounded up to 256 */
+};
+
+/* ---- the copy ------------------------------------------------------------------------------------
+ */
+
+typedef struct pack_job {
+    bitnet_backend *be;
+    const bitnet_weight *w;
+    cpu_head *head;
+    float *row; /* [n_threads][k] */
+} pack_job;
+
+static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const pack_job *j = ctx;
+    const bitnet_weight *w = j->w;
+    float *row = j->row + (size_t)thread * (size_t)w->k;
+    for (int32_t r = begin * BITNET_ROW_GROUP; r < end * BITNET_ROW_GROUP && r < w->n; r++) {
+        uint8_t *group = j->head->codes + (size_t)(r / BITNET_ROW_GROUP) * 12 * (size_t)w->k;
+        uint8_t *more = j->head->more + (size_t)r * (size_t)j->head->k_more / 4;
+        bitnet_scan_row out;
+        bitnet_cpu_decode_row(j->be, w, r, row);
+        bitnet_scan_pack(group, r % BITNET_ROW_GROUP, more, row, w->k, &out);
+        j->head->d[r] = out.d * w->scale;
+        j->head->norm[r] = out.norm * fabsf(w->scale);
+        j->head->off[r] = out.off * fabsf(w->scale);
+        j->head->off2[r] = out.off2 * fabsf(w->scale);
+    }
+}
+
+bool bitnet_cpu_head_pays(const bitnet_backend *be, const bitnet_tensor *t) {
+    return be->kern.scan6 != bitnet_scan6_c && be->kern.scan2 != bitnet_scan2_c &&
+           t->ne[0] % 16 == 0 && t->ne[0] < 1 << 17 &&
+           (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * 2 >= HEAD_BYTES;
+}
+
+uint64_t bitnet_cpu_head_size(const bitnet_tensor *t) {
+    const uint64_t n = (uint64_t)t->ne[1], k = (uint64_t)t->ne[0];
+    return (n + 15) / 16 * 12 * k + n * ((k + 255) / 256 * 64) + 4 * n * sizeof(float);
+}
+
+bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w) {
+    const size_t n = (size_t)w->n, k = (size_t)w->k, k_more = (k + 255) / 256 * 256;
+    const size_t n_groups = (n - 1) / BITNET_ROW_GROUP + 1;
+    const size_t codes = n_groups * 12 * k, more = n * k_more / 4;
+    const size_t row_size = (size_t)bitnet_pool_size(be->pool) * k * sizeof(float);
+    cpu_head *h = bitnet_alloc(&be->allocator, sizeof *h);
+    float *row = bitnet_alloc(&be->allocator, row_size);
+    uint8_t *p = h && row ? bitnet_cpu_arena_alloc(be, codes + more + 4 * n * sizeof(float)) : NULL;
+    if (p) {
+        float *f = (float *)(void *)(p + codes + more);
+        *h = (cpu_head){p, p + codes, f, f + n, f + 2 * n, f + 3 * n, (int32_t)k_more};
+        pack_job j = {be, w, h, row};
+        bitnet_pool_run(be->pool, pack_groups, &j, (int32_t)n_groups, 16);
+        w->head = h;
+    } else {
+        bitnet_free(&be->allocator, h, sizeof *h);
+    }
+    bitnet_free(&be->allocator, row, row_size);
+    return p ? BITNET_OK : BITNET_E_NOMEM;
+}
+
+void bitnet_cpu_head_unbind(bitnet_backend *be, bitnet_weight *w) {
+    bitnet_free(&be->allocator, w->head, sizeof *w->head);
+}
+
+/* ---- one step ------------------------------------------------------------------------------------
+ */
+
+uint64_t bitnet_cpu_scan_size(const bitnet_backend_need *n, int32_t n_threads) {
+    if (n->n_vocab < 1) return 0;
+    return (uint64_t)n->n_vocab * sizeof(int32_t) +
+           (uint64_t)n_threads * MOST_BEST * sizeof(float) +
+           2 * (CPU_HEAD_TOKENS * (uint64_t)n->n_embd + 256);
+}
+
+typedef struct head_job {
+    bitnet_backend *be;
+    const bitnet_weight *w;
+    const float *x; /* [m][k] */
+    float *y;       /* [m][n]: first about, then exact or -FLT_MAX */
+    int32_t m;
+    int8_t *hi, *lo; /* [m][k], and zeros behind them */
+    int32_t hi_sum[CPU_HEAD_TOKENS], lo_sum[CPU_HEAD_TOKENS];
+    float scale[CPU_HEAD_TOKENS];
+    /* of the token at hand */
+    int32_t t, n_best;
+    float off_factor, norm_factor; /* e_r = off_r * one + norm_r * other */
+    float least;                   /* L */
+    float *best;                   /* [n_threads][MOST_BEST] largest lower bounds, a heap each */
+    int32_t *candidate;            /* [n] */
+    atomic_int n_candidate;
+    const float *off; /* of the rows: after 6 bits, after 8 */
+} head_job;
+
+/* x ~ scale (128 hi + lo): 14 bits and a sign. */
+static void split_token(head_job *j, int32_t t) {
+    const size_t k = (size_t)j->w->k;
+    const float *x = j->x + (size_t)t * k;
+    int8_t *hi = j->hi + (size_t)t * k, *lo = j->lo + (size_t)t * k;
+    float max = 1e-30f;
+    for (size_t i = 0; i < k; i++)
+        max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+    const float inverse = 16256.0f / max;
+    j->scale[t] = max / 16256.0f;
+    j->hi_sum[t] = j->lo_sum[t] = 0;
+    for (size_t i = 0; i < k; i++) {
+        int32_t v = (int32_t)(x[i] * inverse + (x[i] < 0.0f ? -0.5f : 0.5f));
+        int32_t h = (v + 64) >> 7; /* |v| <= 16256 = 127 * 128 */
+        hi[i] = (int8_t)h, lo[i] = (int8_t)(v - 128 * h);
+        j->hi_sum[t] += 32 * h;
+        j->lo_sum[t] += 32 * (v - 128 * h);
+    }
+}
+
+/* The factors of e_r, from what x and its split really are. */
+static void bound_token(head_job *j, int32_t t) {
+    const size_t k = (size_t)j->w->k;
+    const float *x = j->x + (size_t)t * k;
+    double norm = 0.0, off = 0.0;
+    for (size_t i = 0; i < k; i++) {
+        int32_t v = 128 * j->hi[(size_t)t * k + i] + j->lo[(size_t)t * k + i];
+        double e = (double)x[i] - (double)v * (double)j->scale[t];
+        norm += (double)x[i] * (double)x[i];
+        off += e * e;
+    }
+    norm = sqrt(norm), off = sqrt(off);
+    /* |w~| <= norm_r + off_r; upwards, and some for the additions in f32 here and below */
+    j->off_factor = (float)((norm + off) * 1.00001);
+    j->norm_factor = (float)((off + norm * 3.0 * ROUNDINGS(k)) * 1.00001);
+}
+
+static void scan_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    (void)thread;
+    const head_job *j = ctx;
+    const int32_t r = begin * BITNET_ROW_GROUP, last = end * BITNET_ROW_GROUP;
+    const cpu_head *h = j->w->head;
+    bitnet_scan6_args a = {.y = j->y + r,
+                           .ldy = j->w->n,
+                           .w = h->codes + (size_t)begin * 12 * (size_t)j->w->k,
+                           .d = h->d + r,
+                           .hi = j->hi,
+                           .lo = j->lo,
+                           .hi_sum = j->hi_sum,
+                           .lo_sum = j->lo_sum,
+                           .scale = j->scale,
+                           .n = (last < j->w->n ? last : j->w->n) - r,
+                           .k = j->w->k,
+                           .m = j->m};
+    j->be->kern.scan6(&a);
+}
+
+/* e_r, of the token at hand */
+static inline float bound(const head_job *j, int32_t r) {
+    return j->off[r] * j->off_factor + j->w->head->norm[r] * j->norm_factor;
+}
+
+/* heap[0] is the smallest of n; v takes its place and sinks. */
+static void replace_smallest(float *heap, int32_t n, float v) {
+    int32_t i = 0;
+    for (int32_t c; (c = 2 * i + 1) < n; i = c) {
+        if (c + 1 < n && heap[c + 1] < heap[c]) c++;
+        if (heap[c] >= v) break;
+        heap[i] = heap[c];
+    }
+    heap[i] = v;
+}
+
+static void keep_if_best(const head_job *j, int32_t thread, float low) {
+    float *best = j->best + (size_t)thread * MOST_BEST;
+    if (low > best[0]) replace_smallest(best, j->n_best, low);
+}
+
+static float *logits_of(const head_job *j) {
+    return j->y + (size_t)j->t * (size_t)j->w->n;
+}
+
+static void sieve_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const head_job *j = ctx;
+    for (int32_t r = begin; r < end; r++)
+        keep_if_best(j, thread, logits_of(j)[r] - bound(j, r));
+}
+
+/* Rows come to the list in ascending runs: what is read for them next lies together. */
+static void keep_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    (void)thread;
+    head_job *j = ctx;
+    float *y = logits_of(j);
+    for (int32_t first = begin; first < end; first += RUN) {
+        int32_t run[RUN], n = 0;
+        for (int32_t r = first; r < end && r < first + RUN; r++) {
+            const bool is_left = y[r] + bound(j, r) >= j->least;
+            run[n] = r;
+            n += is_left;
+            if (!is_left) y[r] = -FLT_MAX;
+        }
+        int32_t *to = j->candidate + atomic_fetch_add(&j->n_candidate, n);
+        memcpy(to, run, (size_t)n * sizeof *run);
+    }
+}
+
+/* The candidates' 2 bits more. */
+static void refine_candidates(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const head_job *j = ctx;
+    const cpu_head *h = j->w->head;
+    const size_t at = (size_t)j->t * (size_t)j->w->k;
+    float *y = logits_of(j);
+    bitnet_scan2_args a = {.y = y,
+                           .row = j->candidate + begin,
+                           .w = h->more,
+                           .d = h->d,
+                           .hi = j->hi + at,
+                           .lo = j->lo + at,
+                           .hi_sum = j->hi_sum[j->t] / 32 * 3,
+                           .lo_sum = j->lo_sum[j->t] / 32 * 3,
+                           .scale = j->scale[j->t],
+                           .n = end - begin,
+                           .k = h->k_more};
+    j->be->kern.scan2(&a);
+    for (int32_t i = begin; i < end; i++)
+        keep_if_best(j, thread, y[j->candidate[i]] - bound(j, j->candidate[i]));
+}
+
+static void compute_candidates(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const head_job *j = ctx;
+    const size_t k = (size_t)j->w->k, n = (size_t)j->w->n;
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t r = j->candidate[i];
+        bitnet_dense_args a = {.y = j->y + (size_t)j->t * n + (size_t)r,
+                               .ldy = 1,
+                               .x = j->x + (size_t)j->t * k,
+                               .n = 1,
+                               .k = j->w->k,
+                               .m = 1};
+        bitnet_cpu_ordinary_rows(j->be, j->w, a, r, thread);
+    }
+}
+
+static void start_sieve(head_job *j, const float *off) {
+    j->off = off;
+    for (int32_t i = 0; i < bitnet_pool_size(j->be->pool) * MOST_BEST; i++)
+        j->best[i] = -FLT_MAX;
+}
+
+/* L, from what the threads kept. */
+static void end_sieve(head_job *j) {
+    for (int32_t t = 1; t < bitnet_pool_size(j->be->pool); t++)
+        for (int32_t i = 0; i < j->n_best; i++)
+            keep_if_best(j, 0, j->best[t * MOST_BEST + i]);
+    j->least = j->best[0];
+}
+
+/* Of the candidates, those at or above L stay. */
+static int32_t sieve_candidates(head_job *j, int32_t n) {
+    float *y = logits_of(j);
+    int32_t n_left = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t r = j->candidate[i];
+        if (y[r] + bound(j, r) >= j->least)
+            j->candidate[n_left++] = r;
+        else
+            y[r] = -FLT_MAX;
+    }
+    return n_left;
+}
+
+/* False: too many rows are left. */
+static bool finish_token(head_job *j, const bitnet_want *want) {
+    const cpu_head *h = j->w->head;
+    bitnet_pool *pool = j->be->pool;
+    const int32_t n = j->w->n, grain = 4096;
+    j->n_best = want->n_best;
+    bound_token(j, j->t);
+    start_sieve(j, h->off);
+    bitnet_pool_run(pool, sieve_rows, j, n, grain);
+    end_sieve(j);
+    atomic_store(&j->n_candidate, 0);
+    bitnet_pool_run(pool, keep_rows, j, n, grain);
+    int32_t n_left = atomic_load(&j->n_candidate);
+    start_sieve(j, h->off2);
+    bitnet_pool_run(pool, refine_candidates, j, n_left, 64);
+    end_sieve(j);
+    n_left = sieve_candidates(j, n_left);
+    if (n_left > n / LEFT) return false;
+    bitnet_pool_run(pool, compute_candidates, j, n_left, 16);
+    return true;
+}
+
+static bool wants_few(const bitnet_want *want, int32_t n) {
+    for (int32_t i = 0; i < n; i++)
+        if (want[i].n_best < 1 || want[i].n_best > MOST_BEST) return false;
+    return true;
+}
+
+bool bitnet_cpu_head_two_stage(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
+                               const bitnet_want *want, int32_t m) {
+    if (!w->head || !want || m > CPU_HEAD_TOKENS || !wants_few(want, m)) return false;
+    head_job j = {.be = be, .w = w, .x = x, .y = y, .m = m};
+    const size_t n_threads = (size_t)bitnet_pool_size(be->pool);
+    j.candidate = (int32_t *)(void *)be->scan->data;
+    j.best = (float *)(void *)(j.candidate + be->need.n_vocab);
+    j.hi = (int8_t *)(j.best + n_threads * MOST_BEST);
+    j.lo = j.hi + (size_t)m * (size_t)w->k + 256;
+    memset(j.lo - 256, 0, 256);
+    memset(j.lo + (size_t)m * (size_t)w->k, 0, 256);
+    for (int32_t t = 0; t < m; t++)
+        split_token(&j, t);
+    bitnet_pool_run(be->pool, scan_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 4);
+    for (j.t = 0; j.t < m; j.t++)
+        if (!finish_token(&j, &want[j.t])) return false;
+    return true;
+}

@@ -1,0 +1,139 @@
+/* tern5_matvec_avx512vnni.c: digits are never taken out. With c[0] a byte, c[f + 1] = 3 c[f] mod 256,
+ * digit f is (3 c[f] - c[f + 1]) / 256. So a sum of digits times activations is that of the bytes
+ * themselves,
+ *
+ *     256 sum d[f] x[f] = 3 sum c[f] x[f] - sum c[f + 1] x[f],
+ *
+ * and vpdpbusd takes bytes: two of them and two additions (3 c = c + c + c, which wraps by itself) for
+ * each of the five digits, 20 operations for 320 weights. Sums may wrap: what is left modulo 2^32 is
+ * 256 times a number below 2^23 in magnitude, as k <= 32768. Four groups side by side, as tern_matmul, or
+ * two where tokens need the accumulators; near their ends what is fetched ahead are the beginnings of
+ * the next ones.
+ */
+#include "kernels/x86/x86.h"
+
+#include "kernels/kernels.h"
+
+#define MAX_GROUPS 4
+#define MAX_TOKENS BITNET_TERN5_MAX_TOKENS
+#define PREFETCH   64 /* vectors ahead in each stream; docs/speed.md */
+
+static inline __m512i activations(const int8_t *x) {
+    int32_t four;
+    memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
+}
+
+static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
+    acc = (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
+    KEEP(acc);
+    return acc;
+}
+
+static inline __m512i times3(__m512i c) {
+    return _mm512_add_epi8(c, _mm512_add_epi8(c, c));
+}
+
+/* Sums over bytes, and over the bytes that follow them. */
+typedef struct sums {
+    i32x16 c, next;
+} sums;
+
+/* Where a vector of each group is, and the activations of each token. */
+typedef struct place {
+    const uint8_t *w;
+    size_t group_size, ahead;
+    const int8_t *x;
+    ptrdiff_t ldx;
+} place;
+
+/* groups and tokens are constants where this is inlined. */
+__attribute__((always_inline)) static inline void step(sums acc[MAX_TOKENS][MAX_GROUPS], place p,
+                                                       const int groups, const int tokens) {
+    __m512i c[MAX_GROUPS], x[MAX_TOKENS];
+    UNROLL for (int g = 0; g < groups; g++) {
+        const uint8_t *at = p.w + (size_t)g * p.group_size;
+        _mm_prefetch((const char *)at + p.ahead, _MM_HINT_T0);
+        c[g] = _mm512_loadu_si512((const void *)at);
+        KEEP(c[g]);
+    }
+    UNROLL for (int f = 0; f < 5; f++) {
+        UNROLL for (int t = 0; t < tokens; t++) {
+            x[t] = activations(p.x + t * p.ldx + 4 * f);
+        }
+        UNROLL for (int g = 0; g < groups; g++) {
+            UNROLL for (int t = 0; t < tokens; t++) {
+                acc[t][g].c = dot(acc[t][g].c, c[g], x[t]);
+            }
+            c[g] = times3(c[g]);
+            UNROLL for (int t = 0; t < tokens; t++) {
+                acc[t][g].next = dot(acc[t][g].next, c[g], x[t]);
+            }
+        }
+    }
+}
+
+/* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
+static inline void store_group(const bitnet_tern_args *a, int32_t t, int32_t r, sums acc) {
+    __m512i c = (__m512i)acc.c, all = _mm512_add_epi32(c, _mm512_add_epi32(c, c));
+    all = _mm512_srai_epi32(_mm512_sub_epi32(all, (__m512i)acc.next), 8);
+    __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(all, _mm512_set1_epi32(a->xsum[t])));
+    y = _mm512_div_ps(y, _mm512_set1_ps(a->s[t]));
+    y = _mm512_mul_ps(y, _mm512_set1_ps(a->w_scale));
+    _mm512_mask_storeu_ps(a->y + t * a->ldy + r, first_lanes(a->n - r), y);
+}
+
+__attribute__((always_inline)) static inline void rows(const bitnet_tern_args *a, int32_t r,
+                                                       const int groups, const int tokens) {
+    const size_t group_size = bitnet_tern5_group_size(a->k);
+    const int32_t n_vector = (a->k + 19) / 20, tail = a->k % 20;
+    const size_t ahead = 64 * PREFETCH, next = ahead + (size_t)(groups - 1) * group_size;
+    place p = {a->w + (size_t)(r / BITNET_ROW_GROUP) * group_size, group_size, ahead, a->xq, a->k};
+    sums acc[MAX_TOKENS][MAX_GROUPS];
+    UNROLL for (int t = 0; t < tokens; t++) {
+        UNROLL for (int g = 0; g < groups; g++) {
+            acc[t][g].c = acc[t][g].next = (i32x16){0};
+        }
+    }
+    for (int32_t b = 0; b < a->k / 20; b++, p.w += 64, p.x += 20) {
+        p.ahead = b < n_vector - PREFETCH ? ahead : next;
+        step(acc, p, groups, tokens);
+    }
+    if (tail) {
+        int8_t last[MAX_TOKENS][20] = {{0}};
+        for (int t = 0; t < tokens; t++)
+            memcpy(last[t], p.x + t * p.ldx, (size_t)tail);
+        p.x = last[0], p.ldx = 20, p.ahead = next;
+        step(acc, p, groups, tokens);
+    }
+    UNROLL for (int t = 0; t < tokens; t++) {
+        UNROLL for (int g = 0; g < groups; g++) {
+            store_group(a, t, r + 16 * g, acc[t][g]);
+        }
+    }
+}
+
+#define ROWS(most, tokens)                                                                         \
+    for (; most == 4 && a->n - r > 48; r += 64)                                                    \
+        rows(a, r, 4, tokens);                                                                     \
+    for (; a->n - r > 16; r += 32)                                                                 \
+        rows(a, r, 2, tokens);                                                                     \
+    if (r < a->n) rows(a, r, 1, tokens)
+
+void bitnet_tern5_matvec_avx512vnni(const bitnet_tern_args *a) {
+    int32_t r = 0;
+    switch (a->m) {
+    case 1:
+        ROWS(4, 1);
+        break;
+    case 2:
+        ROWS(4, 2);
+        break;
+    case 3:
+        ROWS(2, 3);
+        break;
+    case 4:
+        ROWS(2, 4);
+        break;
+    }
+}
