@@ -63,10 +63,8 @@ static const void *cpu_map(const bitnet_backend *be, const bitnet_buf *buf) {
 
 static void cpu_close(bitnet_backend *be) {
     if (!be) return;
-    bitnet_buf *const scratch[] = {be->quant, be->nonzero, be->unpacked, be->decoded,
-                                   be->tile,  be->rows,    be->scan,     be->attn};
-    for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++)
-        cpu_free(be, scratch[i]);
+    for (int i = 0; i < CPU_N_SCRATCH; i++)
+        cpu_free(be, be->scratch[i]);
     bitnet_cpu_free_arena(be);
     bitnet_pool_free(be->pool);
     bitnet_os_mutex_destroy(&be->lock);
@@ -105,36 +103,34 @@ static void cpu_info(const bitnet_backend *be, bitnet_backend_info *out) {
     out->memory_used = be->memory_used;
 }
 
-/* Bytes of the scratch buffers. */
-typedef struct scratch {
-    uint64_t quant, nonzero, unpacked, decoded, tile, rows, scan, attn;
-} scratch;
-
-static scratch scratch_of(const bitnet_backend *be, const bitnet_backend_need *n) {
-    const int32_t n_pool = bitnet_pool_size(be->pool);
-    const uint64_t n_threads = (uint64_t)n_pool, n_batch = (uint64_t)n->n_batch;
-    return (scratch){
-        .quant = n_batch * ((uint64_t)n->k_ternary + sizeof(float) + sizeof(int32_t)),
-        .nonzero = bitnet_cpu_nonzero_size(n),
-        .unpacked = be->is_fives ? n_threads * CPU_UNPACK_BYTES : 0,
-        .decoded = n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float),
-        .tile = n_threads * 2 * cpu_tile_floats(n->n_batch) * sizeof(float),
-        .rows = n_batch * (uint64_t)n->n_embd * sizeof(float),
-        .scan = bitnet_cpu_scan_size(n, n_pool),
-        .attn = bitnet_cpu_attn_size(n, n_pool),
-    };
-}
-
 /* K of a ternary row as it is stored. */
 static int32_t padded(int32_t k) {
     return (int32_t)(bitnet_ternary_row_size(k) * 4);
 }
 
+/* Bytes of the scratch buffers; n's k_ternary is padded. */
+static void scratch_sizes(const bitnet_backend *be, const bitnet_backend_need *n,
+                          uint64_t size[CPU_N_SCRATCH]) {
+    const int32_t n_pool = bitnet_pool_size(be->pool);
+    const uint64_t n_threads = (uint64_t)n_pool, n_batch = (uint64_t)n->n_batch;
+    size[CPU_QUANT] = n_batch * ((uint64_t)n->k_ternary + sizeof(float) + sizeof(int32_t));
+    size[CPU_NONZERO] = bitnet_cpu_nonzero_size(n);
+    size[CPU_UNPACKED] = be->is_fives ? n_threads * CPU_UNPACK_BYTES : 0;
+    size[CPU_DECODED] = n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float);
+    size[CPU_TILE] = n_threads * 2 * cpu_tile_floats(n->n_batch) * sizeof(float);
+    size[CPU_ROWS] = n_batch * (uint64_t)n->n_embd * sizeof(float);
+    size[CPU_SCAN] = bitnet_cpu_scan_size(n, n_pool);
+    size[CPU_ATTN] = bitnet_cpu_attn_size(n, n_pool);
+}
+
 static uint64_t cpu_plan(const bitnet_backend *be, const bitnet_backend_need *need) {
     bitnet_backend_need n = *need;
     n.k_ternary = padded(n.k_ternary);
-    scratch s = scratch_of(be, &n);
-    return s.quant + s.nonzero + s.unpacked + s.decoded + s.tile + s.rows + s.scan + s.attn;
+    uint64_t size[CPU_N_SCRATCH], sum = 0;
+    scratch_sizes(be, &n, size);
+    for (int i = 0; i < CPU_N_SCRATCH; i++)
+        sum += size[i];
+    return sum;
 }
 
 static bitnet_status grow(bitnet_backend *be, bitnet_buf **buf, uint64_t bytes) {
@@ -164,15 +160,11 @@ static bitnet_status cpu_reserve(bitnet_backend *be, const bitnet_backend_need *
     raise_to(&need.head_dim, n->head_dim);
     raise_to(&need.k_ternary, padded(n->k_ternary));
     raise_to(&need.k_blocks, n->k_blocks);
-    scratch s = scratch_of(be, &need);
-    bitnet_status st = grow(be, &be->quant, s.quant);
-    if (st >= 0) st = grow(be, &be->nonzero, s.nonzero);
-    if (st >= 0) st = grow(be, &be->unpacked, s.unpacked);
-    if (st >= 0) st = grow(be, &be->decoded, s.decoded);
-    if (st >= 0) st = grow(be, &be->tile, s.tile);
-    if (st >= 0) st = grow(be, &be->rows, s.rows);
-    if (st >= 0) st = grow(be, &be->scan, s.scan);
-    if (st >= 0) st = grow(be, &be->attn, s.attn);
+    uint64_t size[CPU_N_SCRATCH];
+    scratch_sizes(be, &need, size);
+    bitnet_status st = BITNET_OK;
+    for (int i = 0; st >= 0 && i < CPU_N_SCRATCH; i++)
+        st = grow(be, &be->scratch[i], size[i]);
     if (st >= 0) be->need = need;
     bitnet_os_mutex_unlock(&be->lock);
     return st;

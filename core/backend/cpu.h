@@ -41,6 +41,19 @@ struct bitnet_weight {
  * huge pages hold them. The blocks live as long as the backend. */
 typedef struct cpu_arena_block cpu_arena_block;
 
+/* A backend's scratch buffers; cpu.c gives their sizes. */
+typedef enum cpu_scratch {
+    CPU_QUANT,    /* xq [n_batch][k_ternary] i8 | s [n_batch] f32 | xsum [n_batch] i32 */
+    CPU_NONZERO,  /* indices [k_ternary] i32 | values [k_ternary] i8 */
+    CPU_UNPACKED, /* [n_threads][CPU_UNPACK_BYTES], where is_fives */
+    CPU_DECODED,  /* [n_threads][CPU_DECODE_ROWS][k_blocks] f32 */
+    CPU_TILE,     /* [n_threads][2][cpu_tile_floats(n_batch)] f32: products on their way */
+    CPU_ROWS,     /* [n_batch][n_embd] f32: rows for the head that do not lie together */
+    CPU_SCAN,     /* candidates [n_vocab] i32 | bounds | [CPU_HEAD_TOKENS][2][n_embd] i8 */
+    CPU_ATTN,     /* [n_threads] of cpu_attn_floats | [n_batch] cpu_attn_block */
+    CPU_N_SCRATCH
+} cpu_scratch;
+
 struct bitnet_backend {
     bitnet_kernels kern;
     bitnet_pool *pool;
@@ -54,14 +67,7 @@ struct bitnet_backend {
 
     const bitnet_batch *batch;
     bitnet_backend_need need; /* reserved so far; k_ternary padded */
-    bitnet_buf *quant;    /* xq [n_batch][k_ternary] i8 | s [n_batch] f32 | xsum [n_batch] i32 */
-    bitnet_buf *nonzero;  /* indices [k_ternary] i32 | values [k_ternary] i8 */
-    bitnet_buf *unpacked; /* [n_threads][CPU_UNPACK_BYTES], where is_fives */
-    bitnet_buf *decoded;  /* [n_threads][CPU_DECODE_ROWS][k_blocks] f32 */
-    bitnet_buf *tile;     /* [n_threads][2][cpu_tile_floats(n_batch)] f32: products on their way */
-    bitnet_buf *rows;     /* [n_batch][n_embd] f32: rows for the head that do not lie together */
-    bitnet_buf *scan;     /* candidates [n_vocab] i32 | bounds | [CPU_HEAD_TOKENS][2][n_embd] i8 */
-    bitnet_buf *attn;     /* [n_threads] of cpu_attn_floats | [n_batch] cpu_attn_block */
+    bitnet_buf *scratch[CPU_N_SCRATCH];
 };
 
 /* Rows of blocks that a thread decodes at once: as many as a kernel works on side by side. */
@@ -78,7 +84,7 @@ static inline uint64_t cpu_tile_floats(int32_t n_batch) {
     return n > 4096 ? n : 4096; /* of one token: enough rows that the kernel's start is nothing */
 }
 
-/* Tokens whose logits come in two stages at once. */
+/* Tokens whose logits come in stages at once. */
 #define CPU_HEAD_TOKENS 16
 
 #define CPU_SLICE_BYTES (8 << 10) /* of weights: measured, docs/speed.md */
@@ -126,11 +132,11 @@ void bitnet_cpu_ordinary_rows(const bitnet_backend *be, const bitnet_weight *w, 
 /* cpu_head.c */
 bool bitnet_cpu_head_pays(const bitnet_backend *be, const bitnet_tensor *t);
 uint64_t bitnet_cpu_head_size(const bitnet_tensor *t);
-bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w);
+bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t);
 void bitnet_cpu_head_unbind(bitnet_backend *be, bitnet_weight *w);
 uint64_t bitnet_cpu_scan_size(const bitnet_backend_need *need, int32_t n_threads);
 /* y[m][N] from x[m][K]. False: not to be had, compute the whole. */
-bool bitnet_cpu_head_two_stage(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
+bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
                                const bitnet_want *want, int32_t m);
 
 /* cpu_sparse.c */

@@ -233,7 +233,7 @@ static void attend_items(void *ctx, int32_t begin, int32_t end, int32_t thread) 
     const attend_job *j = ctx;
     const bitnet_kv *kv = j->kv;
     const attn_room room = room_of(&j->be->need);
-    float *own = cpu_f32(j->be->attn) + (size_t)thread * room.all;
+    float *own = cpu_f32(j->be->scratch[CPU_ATTN]) + (size_t)thread * room.all;
     const int32_t n_rep = kv->n_head / kv->n_head_kv;
     for (int32_t i = begin; i < end; i++) {
         const int32_t part = i % j->n_part, head_kv = i / j->n_part % kv->n_head_kv;
@@ -282,8 +282,8 @@ void bitnet_cpu_attend(bitnet_backend *be, bitnet_buf *y, bitnet_buf *q, bitnet_
                     .rope = rope,
                     .kv = kv,
                     .layer = layer};
-    j.block =
-        (attn_block *)(void *)(cpu_f32(be->attn) + (size_t)n_threads * room_of(&be->need).all);
+    j.block = (attn_block *)(void *)(cpu_f32(be->scratch[CPU_ATTN]) +
+                                     (size_t)n_threads * room_of(&be->need).all);
     const int32_t most = most_queries(be->need.n_ctx), n_rep = kv->n_head / kv->n_head_kv;
     j.part_heads = n_rep < most ? n_rep : most;
     make_blocks(&j, most / j.part_heads);

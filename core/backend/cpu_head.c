@@ -21,9 +21,9 @@
 /* More rows left after both sieves than one in so many, and the whole head is as fast. After the first
  * there may be any number: 2 bits of all rows are an eighth of the whole head's bytes. */
 #define LEFT 8
+#define RUN  512 /* rows that are sieved at once */
 /* |f32 sum - exact sum| <= (k/16 + 6) 2^-24 sum |w x| in SUM16's order, and |w x| sums to at most
  * |w| |x|; scan6 itself rounds five times. */
-#define RUN 512 /* rows that are sieved at once */
 #define ROUNDINGS(k) ((double)((k) / 16 + 16) * 0x1p-24)
 
 struct cpu_head {
@@ -52,11 +52,13 @@ static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
         uint8_t *more = j->head->more + (size_t)r * (size_t)j->head->k_more / 4;
         bitnet_scan_row out;
         bitnet_cpu_decode_row(j->be, w, r, row);
+        for (int32_t i = 0; w->scale != 1.0f && i < w->k; i++)
+            row[i] *= w->scale;
         bitnet_scan_pack(group, r % BITNET_ROW_GROUP, more, row, w->k, &out);
-        j->head->d[r] = out.d * w->scale;
-        j->head->norm[r] = out.norm * fabsf(w->scale);
-        j->head->off[r] = out.off * fabsf(w->scale);
-        j->head->off2[r] = out.off2 * fabsf(w->scale);
+        j->head->d[r] = out.d;
+        j->head->norm[r] = out.norm;
+        j->head->off[r] = out.off;
+        j->head->off2[r] = out.off2;
     }
 }
 
@@ -66,24 +68,30 @@ bool bitnet_cpu_head_pays(const bitnet_backend *be, const bitnet_tensor *t) {
            (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * 2 >= HEAD_BYTES;
 }
 
-uint64_t bitnet_cpu_head_size(const bitnet_tensor *t) {
-    const uint64_t n = (uint64_t)t->ne[1], k = (uint64_t)t->ne[0];
-    return (n + 15) / 16 * 12 * k + n * ((k + 255) / 256 * 64) + 4 * n * sizeof(float);
+static size_t codes_size(size_t n, size_t k) {
+    return (n + BITNET_ROW_GROUP - 1) / BITNET_ROW_GROUP * 12 * k;
+}
+static size_t padded(size_t k) {
+    return (k + 255) / 256 * 256;
 }
 
-bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w) {
-    const size_t n = (size_t)w->n, k = (size_t)w->k, k_more = (k + 255) / 256 * 256;
-    const size_t n_groups = (n - 1) / BITNET_ROW_GROUP + 1;
-    const size_t codes = n_groups * 12 * k, more = n * k_more / 4;
+uint64_t bitnet_cpu_head_size(const bitnet_tensor *t) {
+    const size_t n = (size_t)t->ne[1], k = (size_t)t->ne[0];
+    return codes_size(n, k) + n * padded(k) / 4 + 4 * n * sizeof(float);
+}
+
+bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t) {
+    const size_t n = (size_t)w->n, k = (size_t)w->k;
     const size_t row_size = (size_t)bitnet_pool_size(be->pool) * k * sizeof(float);
     cpu_head *h = bitnet_alloc(&be->allocator, sizeof *h);
     float *row = bitnet_alloc(&be->allocator, row_size);
-    uint8_t *p = h && row ? bitnet_cpu_arena_alloc(be, codes + more + 4 * n * sizeof(float)) : NULL;
+    uint8_t *p = h && row ? bitnet_cpu_arena_alloc(be, (size_t)bitnet_cpu_head_size(t)) : NULL;
     if (p) {
-        float *f = (float *)(void *)(p + codes + more);
-        *h = (cpu_head){p, p + codes, f, f + n, f + 2 * n, f + 3 * n, (int32_t)k_more};
+        uint8_t *more = p + codes_size(n, k);
+        float *f = (float *)(void *)(more + n * padded(k) / 4);
+        *h = (cpu_head){p, more, f, f + n, f + 2 * n, f + 3 * n, (int32_t)padded(k)};
         pack_job j = {be, w, h, row};
-        bitnet_pool_run(be->pool, pack_groups, &j, (int32_t)n_groups, 16);
+        bitnet_pool_run(be->pool, pack_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 16);
         w->head = h;
     } else {
         bitnet_free(&be->allocator, h, sizeof *h);
@@ -112,7 +120,7 @@ typedef struct head_job {
     const float *x; /* [m][k] */
     float *y;       /* [m][n]: first about, then exact or -FLT_MAX */
     int32_t m;
-    int8_t *hi, *lo; /* [m][k], and zeros behind them */
+    int8_t *hi, *lo; /* [m][k], and room behind them that scan2 may read */
     int32_t hi_sum[CPU_HEAD_TOKENS], lo_sum[CPU_HEAD_TOKENS];
     float scale[CPU_HEAD_TOKENS];
     /* of the token at hand */
@@ -126,14 +134,10 @@ typedef struct head_job {
 } head_job;
 
 /* x ~ scale (128 hi + lo): 14 bits and a sign. */
-static void split_token(head_job *j, int32_t t) {
+static void split_token(head_job *j, int32_t t, float max) {
     const size_t k = (size_t)j->w->k;
-    const float *x = j->x + (size_t)t * k;
+    const float *x = j->x + (size_t)t * k, inverse = 16256.0f / max;
     int8_t *hi = j->hi + (size_t)t * k, *lo = j->lo + (size_t)t * k;
-    float max = 1e-30f;
-    for (size_t i = 0; i < k; i++)
-        max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
-    const float inverse = 16256.0f / max;
     j->scale[t] = max / 16256.0f;
     j->hi_sum[t] = j->lo_sum[t] = 0;
     for (size_t i = 0; i < k; i++) {
@@ -143,6 +147,25 @@ static void split_token(head_job *j, int32_t t) {
         j->hi_sum[t] += 32 * h;
         j->lo_sum[t] += 32 * (v - 128 * h);
     }
+}
+
+/* Outside these a split, a product or a bound may not fit f32: the whole head runs then. In a NaN no
+ * comparison holds. */
+#define LEAST_X 1e-30f
+#define MOST_X  1e15f
+
+static bool split_tokens(head_job *j) {
+    const size_t k = (size_t)j->w->k;
+    for (int32_t t = 0; t < j->m; t++) {
+        float max = LEAST_X;
+        for (size_t i = 0; i < k; i++) {
+            const float v = fabsf(j->x[(size_t)t * k + i]);
+            if (!(v <= MOST_X)) return false;
+            max = v > max ? v : max;
+        }
+        split_token(j, t, max);
+    }
+    return true;
 }
 
 /* The factors of e_r, from what x and its split really are. */
@@ -324,19 +347,16 @@ static bool wants_few(const bitnet_want *want, int32_t n) {
     return true;
 }
 
-bool bitnet_cpu_head_two_stage(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
+bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
                                const bitnet_want *want, int32_t m) {
     if (!w->head || !want || m > CPU_HEAD_TOKENS || !wants_few(want, m)) return false;
     head_job j = {.be = be, .w = w, .x = x, .y = y, .m = m};
     const size_t n_threads = (size_t)bitnet_pool_size(be->pool);
-    j.candidate = (int32_t *)(void *)be->scan->data;
+    j.candidate = (int32_t *)(void *)be->scratch[CPU_SCAN]->data;
     j.best = (float *)(void *)(j.candidate + be->need.n_vocab);
     j.hi = (int8_t *)(j.best + n_threads * MOST_BEST);
     j.lo = j.hi + (size_t)m * (size_t)w->k + 256;
-    memset(j.lo - 256, 0, 256);
-    memset(j.lo + (size_t)m * (size_t)w->k, 0, 256);
-    for (int32_t t = 0; t < m; t++)
-        split_token(&j, t);
+    if (!split_tokens(&j)) return false;
     bitnet_pool_run(be->pool, scan_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 4);
     for (j.t = 0; j.t < m; j.t++)
         if (!finish_token(&j, &want[j.t])) return false;

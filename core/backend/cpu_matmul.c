@@ -55,7 +55,7 @@ struct matmul_job {
 static const float *decode_rows(const bitnet_backend *be, const bitnet_weight *w, int32_t r,
                                 int32_t n, int32_t thread) {
     size_t k_blocks = (size_t)be->need.k_blocks;
-    float *out = cpu_f32(be->decoded) + (size_t)thread * CPU_DECODE_ROWS * k_blocks;
+    float *out = cpu_f32(be->scratch[CPU_DECODED]) + (size_t)thread * CPU_DECODE_ROWS * k_blocks;
     for (int32_t i = 0; i < n; i++)
         w->decode(out + (size_t)i * (size_t)w->k,
                   (const uint8_t *)w->data + (size_t)(r + i) * w->row_size, w->k);
@@ -78,19 +78,11 @@ void bitnet_cpu_ordinary_rows(const bitnet_backend *be, const bitnet_weight *w, 
     }
 }
 
-/* Weights in 1.6 bits and several tokens: as many groups as fit the thread's memory at a time. */
-static void multiply_unpacked(const matmul_job *j, const bitnet_weight *w, bitnet_tern_args *a,
-                              int32_t thread) {
-    uint8_t *groups = j->be->unpacked->data + (size_t)thread * CPU_UNPACK_BYTES;
-    const uint8_t *groups5 = a->w;
-    const int32_t n = a->n, most = (int32_t)(CPU_UNPACK_BYTES / (w->row_size * GROUP)) * GROUP;
-    a->w = groups;
-    for (int32_t r = 0; r < n; r += most, a->y += most) {
-        a->n = n - r < most ? n - r : most;
-        j->be->kern.tern5_unpack(groups, groups5 + (size_t)(r / GROUP) * w->group_size,
-                                 (a->n - 1) / GROUP + 1, a->k);
-        j->be->kern.tern_matmul(a);
-    }
+/* Weights in 1.6 bits and several tokens: into the thread's memory first, where most_rows fit. */
+static const uint8_t *unpack(const matmul_job *j, const bitnet_tern_args *a, int32_t thread) {
+    uint8_t *groups = j->be->scratch[CPU_UNPACKED]->data + (size_t)thread * CPU_UNPACK_BYTES;
+    j->be->kern.tern5_unpack(groups, a->w, (a->n - 1) / GROUP + 1, a->k);
+    return groups;
 }
 
 /* y[t * ldy + i] = row r + i of w times token t */
@@ -111,15 +103,14 @@ static void rows_of(const matmul_job *j, const bitnet_weight *w, float *y, ptrdi
                           .n = n,
                           .k = j->k_pad,
                           .m = j->n_tok};
-    if (w->is_fives && a.m > BITNET_TERN5_MAX_TOKENS)
-        multiply_unpacked(j, w, &a, thread);
-    else
-        (w->is_fives ? j->be->kern.tern5_matvec : j->be->kern.tern_matmul)(&a);
+    const bool is_unpacked = w->is_fives && a.m > BITNET_TERN5_MAX_TOKENS;
+    if (is_unpacked) a.w = unpack(j, &a, thread);
+    (w->is_fives && !is_unpacked ? j->be->kern.tern5_matvec : j->be->kern.tern_matmul)(&a);
 }
 
 static float *tile_of(const matmul_job *j, int32_t thread, int32_t which) {
     size_t floats = (size_t)cpu_tile_floats(j->be->need.n_batch);
-    return cpu_f32(j->be->tile) + ((size_t)thread * 2 + (size_t)which) * floats;
+    return cpu_f32(j->be->scratch[CPU_TILE]) + ((size_t)thread * 2 + (size_t)which) * floats;
 }
 
 /* ---- what is done with them ----------------------------------------------------------------------
@@ -185,8 +176,8 @@ static void quantise_rows(void *ctx, int32_t begin, int32_t end, int32_t thread)
 static void quantise(bitnet_backend *be, matmul_job *j, const bitnet_weight *w) {
     size_t n_batch = (size_t)be->need.n_batch;
     j->k_pad = (int32_t)(w->row_size * 4);
-    j->xq = (int8_t *)be->quant->data;
-    j->s = (float *)(void *)(be->quant->data + n_batch * (size_t)be->need.k_ternary);
+    j->xq = (int8_t *)be->scratch[CPU_QUANT]->data;
+    j->s = (float *)(void *)(be->scratch[CPU_QUANT]->data + n_batch * (size_t)be->need.k_ternary);
     j->xsum = (int32_t *)(void *)(j->s + n_batch);
     bitnet_pool_run(be->pool, quantise_rows, j, j->n_tok, cpu_items_a_slice(j->k));
 }
@@ -269,10 +260,10 @@ void bitnet_cpu_head(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, con
     matmul_job j = {.fn = store_rows, .p = {{y, w, NULL}}, .n_product = 1, .n_tok = n};
     j.x = cpu_f32_in(x) + (size_t)row[0] * k;
     if (row[n - 1] - row[0] != n - 1) { /* they do not lie together */
-        float *rows = cpu_f32(be->rows);
+        float *rows = cpu_f32(be->scratch[CPU_ROWS]);
         for (int32_t i = 0; i < n; i++)
             memcpy(rows + (size_t)i * k, cpu_f32_in(x) + (size_t)row[i] * k, k * sizeof(float));
         j.x = rows;
     }
-    if (!bitnet_cpu_head_two_stage(be, cpu_f32(y), j.x, w, want, n)) run(be, &j);
+    if (!bitnet_cpu_head_in_stages(be, cpu_f32(y), j.x, w, want, n)) run(be, &j);
 }

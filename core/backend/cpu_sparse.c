@@ -143,7 +143,7 @@ static void down_pieces(void *ctx, int32_t begin, int32_t end, int32_t thread) {
 
 bool bitnet_cpu_sparse_down(bitnet_backend *be, const bitnet_weight *w, const cpu_quant *x,
                             const bitnet_product *p) {
-    int32_t *col = (int32_t *)(void *)be->nonzero->data, n_col = 0;
+    int32_t *col = (int32_t *)(void *)be->scratch[CPU_NONZERO]->data, n_col = 0;
     int8_t *value = (int8_t *)(col + be->need.k_ternary);
     for (int32_t i = 0; i < w->k; i++) {
         col[n_col] = i;

@@ -26,11 +26,11 @@ static cpu_arena_block *add_block(bitnet_backend *be, size_t bytes) {
     size_t room = be->arena ? 2 * be->arena->room : BLOCK_MIN;
     if (room > BLOCK_MAX) room = BLOCK_MAX;
     if (room < bytes) room = bytes;
-    size_t size = sizeof(cpu_arena_block) + room + BITNET_HUGE_PAGE;
-    cpu_arena_block *b = size > room ? bitnet_alloc(&be->allocator, size) : NULL;
-    if (!b) return NULL;
     /* a block of several huge pages begins at one */
     size_t align = room >= 2 * BITNET_HUGE_PAGE ? BITNET_HUGE_PAGE : CPU_ALIGN;
+    size_t size = sizeof(cpu_arena_block) + room + align;
+    cpu_arena_block *b = size > room ? bitnet_alloc(&be->allocator, size) : NULL;
+    if (!b) return NULL;
     uintptr_t start = (uintptr_t)(b + 1);
     b->data = (uint8_t *)(b + 1) + (align - start % align) % align;
     b->size = size;
@@ -66,12 +66,10 @@ void bitnet_cpu_free_arena(bitnet_backend *be) {
 typedef struct pack_job {
     uint8_t *out;
     const uint8_t *rows;
-    uint8_t *
-        room; /* [n_threads] groups of 2 bits: of rows that are overwritten, or on the way to 1.6 */
+    uint8_t *room; /* [n_threads] groups of 2 bits: rows to be overwritten, or on the way to 1.6 */
     bool is_fives;
     size_t row_size, group_size;
     int32_t n;
-    uint8_t *spare; /* [n_threads] groups of 2 bits, on the way to 1.6; or NULL */
 } pack_job;
 
 static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
@@ -187,10 +185,10 @@ bitnet_status bitnet_cpu_bind(bitnet_backend *be, const bitnet_tensor *t, bitnet
         bitnet_cpu_unbind(be, w);
         return BITNET_E_NOMEM;
     }
-    if (t->is_head && bitnet_cpu_head_pays(be, t) && bitnet_cpu_head_bind(be, w) < 0) {
+    if (t->is_head && bitnet_cpu_head_pays(be, t) && bitnet_cpu_head_bind(be, w, t) < 0) {
         bitnet_cpu_unbind(be, w);
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory",
-                           "%s: no memory for its first stage", t->name);
+                           "%s: no memory for its copy in 6 bits", t->name);
     }
     *out = w;
     return BITNET_OK;

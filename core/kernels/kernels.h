@@ -174,7 +174,8 @@ typedef struct bitnet_scan6_args {
 /* scan2: 2 bits a weight more, for the rows listed: w ~ d[r] (q - 32 + (p - 1.5) / 4), p in 0 .. 3.
  *   y[r] += (f32(sum_j (2 p - 3) hi[j]) * 128 + f32(sum_j (2 p - 3) lo[j])) * (scale * d[r]) * 0.125
  *   w   [rows][k/4]; of each 256 weights, number j lies in byte j % 64 at bits 2 (j / 64)
- *   row [n]; hi, lo [k], and 3 times their sums;  k a multiple of 256, filled up with hi = lo = 0 */
+ *   row [n]; hi, lo [k], and 3 times their sums over the row;  k a multiple of 256; behind the row's own end
+ *   p is 0, and hi and lo may hold anything */
 typedef struct bitnet_scan2_args {
     float *y;
     const int32_t *row;
@@ -187,9 +188,10 @@ typedef struct bitnet_scan2_args {
 } bitnet_scan2_args;
 #define BITNET_DECL_scan2(name) void name(const bitnet_scan2_args *a)
 
-/* Both from one row's weights x [k], finite, k a multiple of 16: row r (0 .. 15) of a group [12 k bytes],
- * and `more` [k/4, k rounded up to 256]. Euclidean lengths, rounded up: norm >= |x|, off >= |x - what
- * scan6 takes it for|, off2 likewise with scan2. Plain C on every tier. */
+/* Both from one row's weights x [k], k a multiple of 16: row r (0 .. 15) of a group [12 k bytes], and
+ * `more` [k/4, k rounded up to 256]. Euclidean lengths, rounded up: norm >= |x|, off >= |x - what scan6
+ * takes it for|, off2 likewise with scan2; FLT_MAX where a weight is infinite, NaN or beyond 1e15. Plain C
+ * on every tier. */
 typedef struct bitnet_scan_row {
     float d, norm, off, off2;
 } bitnet_scan_row;

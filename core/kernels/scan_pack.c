@@ -1,11 +1,16 @@
 /* scan_pack.c: one row of the head -> 6-bit codes, 2 bits more, and how far both are off. Plain C in
  * loops that compilers turn into vector code; it runs once, at load.
  */
+#include <float.h>
 #include <math.h>
 
 #include "kernels/kernels.h"
 
-#define BLOCK 256         /* weights whose squares are summed in f32 */
+#define BLOCK 256 /* weights whose squares are summed in f32 */
+/* Rows whose largest weight lies outside are taken for zeros, and off for all of it: a smaller one's
+ * squares fit no f32, and about a larger one, or one with a NaN in it, no bound is given. */
+#define LEAST 1e-15f
+#define MOST  1e15f
 #define MAGIC 12582912.0f /* 1.5 * 2^23: adding and subtracting rounds to an integer */
 
 /* Sums of squares in f32 and products that round: relative errors below 2^-18, added on top. */
@@ -17,11 +22,13 @@ typedef struct codes {
     float norm, off, off2; /* squares */
 } codes;
 
+/* Infinite where a weight is, or is none. */
 static float absmax(const float *x, int32_t n) {
     float lane[16] = {0}, max = 0.0f;
     for (int32_t j = 0; j < n; j += 16)
         for (int l = 0; l < 16; l++) {
             float v = fabsf(x[j + l]);
+            v = v <= FLT_MAX ? v : INFINITY;
             lane[l] = v > lane[l] ? v : lane[l];
         }
     for (int l = 0; l < 16; l++)
@@ -72,21 +79,24 @@ static void put_two(uint8_t *w, const uint8_t *two) {
 
 void bitnet_scan_pack(uint8_t *group, int32_t r, uint8_t *more, const float *x, int32_t k,
                       bitnet_scan_row *out) {
-    const float max = absmax(x, k), d = max / 31.0f, inverse = max > 0.0f ? 31.0f / max : 0.0f;
+    const float max = absmax(x, k);
+    const bool fits = max >= LEAST && max <= MOST;
+    const float d = fits ? max / 31.0f : 0.0f, inverse = fits ? 31.0f / max : 0.0f;
     double norm = 0.0, off = 0.0, off2 = 0.0;
     codes c = {{0}, {0}, 0, 0, 0};
     for (int32_t j = 0; j < k; j += BLOCK) {
         const int32_t n = k - j < BLOCK ? k - j : BLOCK;
-        quantise(&c, x + j, n, d, inverse);
+        if (fits) quantise(&c, x + j, n, d, inverse);
         memset(c.two + n, 0, (size_t)(BLOCK - n));
         put_six(group + 4 * r + j / 16 * 192, c.six, n);
         put_two(more + j / 4, c.two);
         norm += (double)c.norm, off += (double)c.off, off2 += (double)c.off2;
     }
     /* what e and e2 themselves were rounded by: a few times 2^-24 of at most max each */
-    const double rounded = (double)max * 0x1p-21 * sqrt((double)k);
-    *out = (bitnet_scan_row){.d = d,
-                             .norm = (float)(sqrt(norm) * UPWARDS),
-                             .off = (float)((sqrt(off) + rounded) * UPWARDS),
-                             .off2 = (float)((sqrt(off2) + rounded) * UPWARDS)};
+    const double longest = (double)max * sqrt((double)k), rounded = longest * 0x1p-21;
+    const float all = max <= MOST ? (float)(longest * UPWARDS) : FLT_MAX;
+    out->d = d;
+    out->norm = fits ? (float)(sqrt(norm) * UPWARDS) : all;
+    out->off = fits ? (float)((sqrt(off) + rounded) * UPWARDS) : all;
+    out->off2 = fits ? (float)((sqrt(off2) + rounded) * UPWARDS) : all;
 }

@@ -318,12 +318,15 @@ static bool is_vector(const bitnet_use *u) {
     return u->kind == BITNET_USE_VECTOR || u->kind == BITNET_USE_TABLE;
 }
 
-/* output.weight, or the embedding where there is none (find looked at all before) */
-static bool is_head(const bitnet_weights *w, const bitnet_use *u) {
-    bool has_output = false;
+/* Whether find came upon one: its slot is not filled yet. */
+static bool has_output(const bitnet_weights *w) {
     for (uint32_t i = 0; i < w->n_use; i++)
-        has_output |= w->use[i].slot == &w->output;
-    return u->slot == (has_output ? &w->output : &w->token_embd);
+        if (w->use[i].slot == &w->output) return true;
+    return false;
+}
+
+static bool is_head(const bitnet_weights *w, const bitnet_use *u) {
+    return u->slot == (has_output(w) ? &w->output : &w->token_embd);
 }
 
 static bitnet_status bind_use(binder *b, bitnet_use *u) {
@@ -355,10 +358,10 @@ static bitnet_status bind_use(binder *b, bitnet_use *u) {
     if (is_packed && !u->copy && src->may_rewrite) t.rewrite = (void *)(uintptr_t)t.data;
     st = b->d->ops->bind(b->d->backend, &t, u->slot, b->err);
     if (st < 0) return st;
-    /* the backend has its own copy of what is ternary, and of a large head what it reads most */
-    bool is_used = !is_packed && !t.is_head;
     if (is_packed) drop_copy(b, u);
-    if (!is_used && src->release && src->map) src->release(src->ctx, e->offset, (size_t)e->size);
+    /* the backend took a copy: of what is ternary, and of a large head what it reads most */
+    bool has_copy = b->d->ops->bind_plan(b->d->backend, &t) > 0;
+    if (has_copy && src->release) src->release(src->ctx, e->offset, (size_t)e->size);
     return BITNET_OK;
 }
 
@@ -432,9 +435,7 @@ uint64_t bitnet_weights_ternary(const bitnet_weights *w) {
 
 uint64_t bitnet_weights_token_bytes(const bitnet_weights *w) {
     uint64_t n = 0;
-    bool has_head = false;
-    for (uint32_t i = 0; i < w->n_use; i++)
-        has_head |= w->use[i].slot == &w->output;
+    const bool has_head = has_output(w);
     for (uint32_t i = 0; i < w->n_use; i++) {
         const bitnet_use *u = &w->use[i];
         bool is_looked_up = u->slot == &w->token_embd && has_head; /* one row of it */

@@ -1,7 +1,7 @@
 /* test_golden.c: the shipped model against the numbers an independent float64 implementation
  * recorded (tests/golden): prompt ids, logits after the prompt, greedy tokens, perplexity, on every
- * kernel variant this CPU has, with weights in 2 bits and in 1.6. Then the variants against each other, where nothing may differ at
- * all.
+ * kernel variant this CPU has, with weights in 2 bits and in 1.6, and with keys and values kept in fewer
+ * bits. Then the variants against each other, where nothing may differ at all.
  */
 #include "load_file.h"
 
@@ -13,8 +13,21 @@
 /* the recorded difference between float32 and float64 on these prompts is 1.6e-5 at most
  * (max_abs_diff_float32); twice that allows for another order of summation */
 #define LOGIT_TOLERANCE 3.2e-5
+/* Rounded keys and values move an activation over the edge of an int8 step here and there, and each such
+ * step moves a logit: measured 0.085 and 0.097. */
+#define LOGIT_TOLERANCE_F16  0.2
+#define LOGIT_TOLERANCE_Q8_0 0.25
 /* required by the project: within 0.5 % of the golden figure */
 #define PERPLEXITY_TOLERANCE 0.005
+
+static const struct {
+    bitnet_kv_type type;
+    const char *name;
+    double logit_tolerance;
+} caches[] = {{BITNET_KV_F32, "f32", LOGIT_TOLERANCE},
+              {BITNET_KV_F16, "f16", LOGIT_TOLERANCE_F16},
+              {BITNET_KV_Q8_0, "q8_0", LOGIT_TOLERANCE_Q8_0}};
+enum { N_CACHES = sizeof caches / sizeof *caches };
 
 static bool tier_is_here(const bitnet_cpu_tier *t) {
     if (!(t->flag & ~bitnet_cpu_flags())) return true;
@@ -74,30 +87,37 @@ static void greedy_tokens_equal_the_recorded_ones_on_every_variant(void **state)
 static void the_ten_largest_logits_are_the_recorded_ones(void **state) {
     (void)state;
     cJSON *golden = test_golden();
-    test_model t;
-    test_model_open(&t, 1, 0, NULL);
-    bitnet_ctx *ctx;
-    bitnet_ctx_desc cd = {.model = t.model};
-    assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
-    const cJSON *p, *top;
-    double worst = 0;
-    cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(golden, "prompts")) {
-        bitnet_token ids[64];
-        int32_t n = test_int_array(cJSON_GetObjectItemCaseSensitive(p, "ids"), ids, 64);
-        assert_int_equal(bitnet_ctx_sync(ctx, ids, n), BITNET_OK);
-        const float *logits = bitnet_ctx_logits(ctx);
-        cJSON_ArrayForEach(top, cJSON_GetObjectItemCaseSensitive(p, "top10")) {
-            int32_t id = cJSON_GetObjectItemCaseSensitive(top, "id")->valueint;
-            double want = cJSON_GetObjectItemCaseSensitive(top, "logit")->valuedouble;
-            double diff = fabs((double)logits[id] - want);
-            worst = diff > worst ? diff : worst;
-            if (!(diff <= LOGIT_TOLERANCE))
-                fail_msg("logit of %d is %.5f, recorded %.5f", id, (double)logits[id], want);
+    for (int i = 0; i < N_CACHES; i++) {
+        const bitnet_model_desc how = {
+            .n_threads = 1, .cache_type_k = caches[i].type, .cache_type_v = caches[i].type};
+        test_model t;
+        test_model_open_as(&t, &how);
+        bitnet_ctx *ctx;
+        bitnet_ctx_desc cd = {.model = t.model};
+        assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
+        const cJSON *p, *top;
+        double worst = 0;
+        cJSON_ArrayForEach(p, cJSON_GetObjectItemCaseSensitive(golden, "prompts")) {
+            bitnet_token ids[64];
+            int32_t n = test_int_array(cJSON_GetObjectItemCaseSensitive(p, "ids"), ids, 64);
+            assert_int_equal(bitnet_ctx_sync(ctx, ids, n), BITNET_OK);
+            const float *logits = bitnet_ctx_logits(ctx);
+            cJSON_ArrayForEach(top, cJSON_GetObjectItemCaseSensitive(p, "top10")) {
+                int32_t id = cJSON_GetObjectItemCaseSensitive(top, "id")->valueint;
+                double want = cJSON_GetObjectItemCaseSensitive(top, "logit")->valuedouble;
+                double diff = fabs((double)logits[id] - want);
+                worst = diff > worst ? diff : worst;
+                if (!(diff <= caches[i].logit_tolerance))
+                    fail_msg("cache %s: logit of %d is %.5f, recorded %.5f", caches[i].name, id,
+                             (double)logits[id], want);
+            }
         }
+        print_message("cache %s: largest difference of a top-ten logit: %.5f\n", caches[i].name,
+                      worst);
+        if (caches[i].type != BITNET_KV_F32) assert_true(worst > LOGIT_TOLERANCE); /* it is used */
+        bitnet_ctx_free(ctx);
+        test_model_close(&t);
     }
-    print_message("largest difference of a top-ten logit: %.5f\n", worst);
-    bitnet_ctx_free(ctx);
-    test_model_close(&t);
     cJSON_Delete(golden);
 }
 
@@ -119,18 +139,25 @@ static void perplexity_of_the_validation_text_is_the_recorded_one(void **state) 
     bitnet_token *ids = malloc((size_t)n * sizeof *ids);
     assert_non_null(ids);
     bitnet_tokenize(t.model, text, len, 0, ids, n);
-    /* the recorded definition: chunks of 511 tokens, each behind one BOS */
-    bitnet_perplexity_desc desc = {.model = t.model, .tokens = ids, .n_tokens = n, .n_ctx = 512};
-    bitnet_perplexity p;
-    assert_int_equal(bitnet_perplexity_run(&p, &desc, NULL), BITNET_OK);
-    assert_int_equal(p.n_tokens, n);
+    test_model_close(&t);
     double recorded = cJSON_GetObjectItemCaseSensitive(want, "perplexity")->valuedouble;
-    print_message("perplexity %.5f, recorded %.5f (%+.4f %%)\n", p.perplexity, recorded,
-                  100 * (p.perplexity / recorded - 1));
-    assert_true(fabs(p.perplexity / recorded - 1) <= PERPLEXITY_TOLERANCE);
+    for (int i = 0; i < N_CACHES; i++) {
+        const bitnet_model_desc how = {.cache_type_k = caches[i].type,
+                                       .cache_type_v = caches[i].type};
+        test_model_open_as(&t, &how);
+        /* the recorded definition: chunks of 511 tokens, each behind one BOS */
+        bitnet_perplexity_desc desc = {
+            .model = t.model, .tokens = ids, .n_tokens = n, .n_ctx = 512};
+        bitnet_perplexity p;
+        assert_int_equal(bitnet_perplexity_run(&p, &desc, NULL), BITNET_OK);
+        assert_int_equal(p.n_tokens, n);
+        print_message("cache %s: perplexity %.5f, recorded %.5f (%+.4f %%)\n", caches[i].name,
+                      p.perplexity, recorded, 100 * (p.perplexity / recorded - 1));
+        assert_true(fabs(p.perplexity / recorded - 1) <= PERPLEXITY_TOLERANCE);
+        test_model_close(&t);
+    }
     free(ids);
     free(text);
-    test_model_close(&t);
     cJSON_Delete(golden);
 }
 

@@ -192,7 +192,7 @@ BITNET_API uint64_t bitnet_model_ctx_size(const bitnet_model *model, int32_t n_c
 /* What running the model takes, in bytes, known from the header alone (any level will do). */
 typedef struct bitnet_memory_plan {
     uint64_t mapped;  /* weights used where they lie in the file */
-    uint64_t copied;  /* weights repacked at load: all ternary ones */
+    uint64_t copied;  /* made at load: ternary weights repacked, what zeros and a large head are skipped with */
     uint64_t kv;      /* KV cache */
     uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
 } bitnet_memory_plan;

@@ -1,0 +1,237 @@
+/* test_head.c: the output head in stages (core/backend/cpu_head.c) against the whole one: which logits it
+ * may leave out and that all others are the same bits, on every tier; and where it must not be tried.
+ */
+#include "load_file.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "format/blocks.h"
+#include "kernels/cpu.h"
+
+static const bitnet_backend_ops *const ops = &bitnet_backend_cpu;
+
+/* Large enough that the copy is made; the last group has rows missing, k is no multiple of 256. */
+enum { K = 272, N = 63001, MAX_T = 17 };
+
+typedef struct head {
+    bitnet_backend *be;
+    bitnet_weight *w;
+    bitnet_buf *x, *y;
+} head;
+
+static head open_head(const bitnet_cpu_tier *tier, int32_t n_threads, bitnet_type type,
+                      const void *data, float scale) {
+    head h;
+    const bitnet_backend_desc bd = {.n_threads = n_threads, .cpu_mask = tier ? tier->mask : 0};
+    const bitnet_backend_need need = {.n_batch = MAX_T,
+                                      .n_ctx = 16,
+                                      .n_embd = K,
+                                      .n_vocab = N,
+                                      .n_head = 1,
+                                      .n_head_kv = 1,
+                                      .head_dim = 16,
+                                      .k_blocks = K};
+    const bitnet_tensor t = {
+        .name = "head", .type = type, .ne = {K, N}, .data = data, .is_head = true, .scale = scale};
+    assert_int_equal(ops->open(&h.be, &bd, NULL), BITNET_OK);
+    assert_int_equal(ops->bind(h.be, &t, &h.w, NULL), BITNET_OK);
+    assert_int_equal(ops->reserve(h.be, &need), BITNET_OK);
+    assert_int_equal(ops->alloc(h.be, MAX_T * K * sizeof(float), &h.x), BITNET_OK);
+    assert_int_equal(ops->alloc(h.be, (size_t)MAX_T * N * sizeof(float), &h.y), BITNET_OK);
+    return h;
+}
+
+static void close_head(head *h) {
+    ops->free(h->be, h->x);
+    ops->free(h->be, h->y);
+    ops->unbind(h->be, h->w);
+    ops->close(h->be);
+}
+
+/* y[n][N] of n rows of x[MAX_T][K], every step-th; want NULL: the whole. */
+static void run_head(const head *h, const float *x, const bitnet_want *want, int32_t n,
+                     int32_t step, float *y) {
+    const bitnet_batch batch = {.n_tok = MAX_T};
+    int32_t row[MAX_T];
+    for (int32_t i = 0; i < n; i++)
+        row[i] = i * step;
+    assert_int_equal(ops->write(h->be, h->x, 0, x, MAX_T * K * sizeof *x), BITNET_OK);
+    assert_int_equal(ops->begin(h->be, &batch), BITNET_OK);
+    ops->head(h->be, h->y, h->x, h->w, row, want, n);
+    assert_int_equal(ops->end(h->be), BITNET_OK);
+    assert_int_equal(ops->read(h->be, y, h->y, 0, (size_t)n * N * sizeof *y), BITNET_OK);
+}
+
+static int larger_first(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
+/* How many were left out. All others are the whole head's bits, and none of those wanted is left out. */
+static int32_t n_left_out(const char *what, const float *got, const float *whole,
+                          const bitnet_want *want) {
+    static float sorted[N];
+    memcpy(sorted, whole, sizeof sorted);
+    qsort(sorted, N, sizeof *sorted, larger_first);
+    int32_t n = 0;
+    for (int32_t r = 0; r < N; r++) {
+        if (!memcmp(&got[r], &whole[r], sizeof *got)) continue;
+        if (got[r] != -FLT_MAX)
+            fail_msg("%s: row %d is %.9g, of the whole head %.9g", what, r, (double)got[r],
+                     (double)whole[r]);
+        if (whole[r] >= sorted[want->n_best - 1])
+            fail_msg("%s: row %d is left out; its logit %.9g is among the %d largest, down to %.9g",
+                     what, r, (double)whole[r], want->n_best, (double)sorted[want->n_best - 1]);
+        n++;
+    }
+    return n;
+}
+
+/* Uniform weights, and rows that a sieve could lose: the best one twice, zeros, tiny and large ones. */
+static float *weights(void) {
+    static float *w;
+    if (w) return w;
+    w = malloc((size_t)N * K * sizeof *w);
+    assert_non_null(w);
+    uint64_t rng = rng_seed(8);
+    for (size_t i = 0; i < (size_t)N * K; i++)
+        w[i] = (float)((int32_t)(rng_next(&rng) >> 40 & 255) - 128) / 256.0f;
+    memset(w + (size_t)7 * K, 0, K * sizeof *w);
+    for (int32_t j = 0; j < K; j++) {
+        w[9 * K + j] *= 0x1p-16f;
+        w[11 * K + j] *= 8.0f;
+        w[(N - 1) * K + j] = w[11 * K + j];
+    }
+    return w;
+}
+
+static const float *activations(void) {
+    static float x[MAX_T * K];
+    uint64_t rng = rng_seed(9);
+    for (int32_t i = 0; i < MAX_T * K; i++)
+        x[i] = 4.0f * rng_float(&rng) - 2.0f;
+    for (int32_t j = 0; j < K; j++) { /* so that the two best rows are the same */
+        x[2 * K + j] = weights()[11 * K + j];
+        x[3 * K + j] = j == 100 ? 1e6f : 0.0f;
+        x[4 * K + j] *= 1e-20f;
+    }
+    return x;
+}
+
+static const bitnet_want wants[MAX_T] = {{1},   {5},  {1},  {2}, {40}, {256}, {1}, {1}, {1},
+                                         {100}, {40}, {40}, {1}, {1},  {1},   {3}, {1}};
+
+static bool is_here(const bitnet_cpu_tier *t) {
+    return (bitnet_cpu_flags() & t->mask) == t->mask;
+}
+
+static void the_best_are_those_of_the_whole_head_on_every_tier(void **state) {
+    (void)state;
+    static const bitnet_type types[] = {BITNET_TYPE_F16, BITNET_TYPE_F32};
+    float *whole = malloc(2 * (size_t)MAX_T * N * sizeof *whole), *got = whole + (size_t)MAX_T * N;
+    uint8_t *data = malloc((size_t)N * K * sizeof(float));
+    const bitnet_cpu_tier *tier;
+    int32_t n_staged = 0;
+    assert_true(whole && data);
+    for (int32_t v = 0; (tier = bitnet_cpu_tier_at(v)); v++)
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+            if (!is_here(tier) || (TEST_IS_SLOW && i > 0)) continue;
+            bitnet_block_encoder(types[i])(data, weights(), (int64_t)N * K);
+            head h = open_head(tier, 1 + v % 3, types[i], data, i == 0 ? 1.0f : -0.375f);
+            run_head(&h, activations(), NULL, 16, 1, whole);
+            for (int32_t n = 16; n > 0; n = n == 16 ? 1 : 0) {
+                run_head(&h, activations(), wants, n, 1, got);
+                for (int32_t t = 0; t < n; t++) {
+                    char what[80];
+                    snprintf(what, sizeof what, "%s, %s, row %d of %d", tier->name,
+                             bitnet_type_name(types[i]), t, n);
+                    n_staged += n_left_out(what, got + (size_t)t * N, whole + (size_t)t * N,
+                                           &wants[t]) > N / 2;
+                }
+            }
+            close_head(&h);
+        }
+    /* the plainest tier has no fast sieve; every other leaves most rows of most tokens out */
+    if (bitnet_cpu_tier_at(1) && is_here(bitnet_cpu_tier_at(1))) assert_true(n_staged > 12);
+    free(whole);
+    free(data);
+}
+
+static void rows_that_do_not_lie_together_are_staged_too(void **state) {
+    (void)state;
+    float *whole = malloc(4 * (size_t)N * sizeof *whole), *got = whole + 2 * (size_t)N;
+    uint8_t *data = malloc((size_t)N * K * 2);
+    assert_true(whole && data);
+    bitnet_block_encoder(BITNET_TYPE_F16)(data, weights(), (int64_t)N * K);
+    head h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
+    run_head(&h, activations(), NULL, 2, 5, whole);
+    run_head(&h, activations(), wants, 2, 5, got);
+    for (int32_t t = 0; t < 2; t++)
+        n_left_out("apart", got + (size_t)t * N, whole + (size_t)t * N, &wants[t]);
+    close_head(&h);
+    free(whole);
+    free(data);
+}
+
+/* A row whose weights fit no bound is computed always; what is behind it is not lost. */
+static void rows_out_of_range_are_always_computed(void **state) {
+    (void)state;
+    static const float odd[] = {INFINITY, NAN, 1e20f, -3e38f};
+    float *whole = malloc(2 * (size_t)N * sizeof *whole), *got = whole + N;
+    float *data = malloc((size_t)N * K * sizeof *data);
+    assert_true(whole && data);
+    memcpy(data, weights(), (size_t)N * K * sizeof *data);
+    for (int32_t i = 0; i < 4; i++)
+        data[(20 + i) * K + 3] = odd[i];
+    for (int32_t j = 0; j < K; j++)
+        data[30 * K + j] *= 1e-25f;
+    head h = open_head(NULL, 2, BITNET_TYPE_F32, data, 1.0f);
+    run_head(&h, activations(), NULL, 1, 1, whole);
+    run_head(&h, activations(), wants, 1, 1, got);
+    for (int32_t i = 0; i < 4; i++)
+        assert_memory_equal(&got[20 + i], &whole[20 + i], sizeof *got);
+    close_head(&h);
+    free(whole);
+    free(data);
+}
+
+static void activations_out_of_range_take_the_whole_head(void **state) {
+    (void)state;
+    static const float odd[] = {INFINITY, NAN, 1e20f, -3e38f};
+    static float x[MAX_T * K];
+    float *whole = malloc(2 * (size_t)N * sizeof *whole), *got = whole + N;
+    uint8_t *data = malloc((size_t)N * K * 2);
+    assert_true(whole && data);
+    bitnet_block_encoder(BITNET_TYPE_F16)(data, weights(), (int64_t)N * K);
+    head h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
+    for (int32_t i = 0; i < 5; i++) {
+        memcpy(x, activations(), sizeof x);
+        if (i < 4)
+            x[3] = odd[i];
+        else
+            memset(x, 0, sizeof x); /* all logits are equal, none may be left out */
+        run_head(&h, x, NULL, 1, 1, whole);
+        run_head(&h, x, wants, 1, 1, got);
+        assert_memory_equal(got, whole, N * sizeof *got);
+    }
+    close_head(&h);
+    free(whole);
+    free(data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_best_are_those_of_the_whole_head_on_every_tier),
+        cmocka_unit_test(rows_that_do_not_lie_together_are_staged_too),
+        cmocka_unit_test(rows_out_of_range_are_always_computed),
+        cmocka_unit_test(activations_out_of_range_take_the_whole_head),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(weights());
+    return failed;
+}
