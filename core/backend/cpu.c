@@ -80,6 +80,7 @@ static bitnet_status cpu_open(bitnet_backend **out, const bitnet_backend_desc *d
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory", "cpu backend: out of memory");
     be->allocator = desc->allocator;
     be->sparse = desc->sparse;
+    be->staged = desc->staged;
     if (bitnet_os_mutex_init(&be->lock) < 0) {
         bitnet_free(&desc->allocator, be, sizeof *be);
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory", "cpu backend: no lock to be had");

@@ -59,7 +59,7 @@ struct bitnet_backend {
     bitnet_pool *pool;
     bitnet_allocator allocator;
     cpu_arena_block *arena;
-    bitnet_sparse sparse;
+    bitnet_switch sparse, staged;
     bool is_fives; /* bind makes 1.6 bits a weight; weights_text says why */
     char weights_text[128];
     bitnet_os_mutex lock;         /* held from begin to end: guards everything below */
@@ -123,7 +123,7 @@ void bitnet_cpu_matmul_add(bitnet_backend *be, const bitnet_product *p, const bi
 void bitnet_cpu_matmul_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                             const bitnet_weight *gate, const bitnet_weight *up, bitnet_act act);
 void bitnet_cpu_head(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                     const int32_t *row, const bitnet_want *want, int32_t n);
+                     bitnet_head_row *row, int32_t n);
 void bitnet_cpu_decode_row(const bitnet_backend *be, const bitnet_weight *w, int32_t r, float *out);
 /* a.y gets rows r .. r + a.n - 1 times a.x; w is ordinary */
 void bitnet_cpu_ordinary_rows(const bitnet_backend *be, const bitnet_weight *w, bitnet_dense_args a,
@@ -135,9 +135,9 @@ uint64_t bitnet_cpu_head_size(const bitnet_tensor *t);
 bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t);
 void bitnet_cpu_head_unbind(bitnet_backend *be, bitnet_weight *w);
 uint64_t bitnet_cpu_scan_size(const bitnet_backend_need *need, int32_t n_threads);
-/* y[m][N] from x[m][K]. False: not to be had, compute the whole. */
+/* y[m][N] from x[m][K], and the tails of row [m]. False: not to be had, compute the whole. */
 bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
-                               const bitnet_want *want, int32_t m);
+                               bitnet_head_row *row, int32_t m);
 
 /* cpu_sparse.c */
 bool bitnet_cpu_sparse_pays(const bitnet_backend *be, const bitnet_tensor *t);

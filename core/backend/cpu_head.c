@@ -3,10 +3,10 @@
  * A large head takes most of a token's bytes, and nearly all of its rows lose. So a copy of it in 6 bits
  * a weight (kernels.h, scan6) is read first, and with it, for every row r, the logit z_r is known to lie
  * within  e_r = off_r |x| + norm_r |x - x~| + (roundings)  of what was computed (Cauchy-Schwarz). With L
- * the n_best-th largest z~ - e, no row whose z~ + e is below L can be among the n_best largest. The
- * others get 2 bits more (scan2), a bound of a quarter, and a second sieve; what is left is computed
- * exactly as the whole head would. When that is too much, or when somebody wants every logit, the whole
- * head runs: slower, never wrong.
+ * the n_best-th largest z~ - e, no row whose z~ + e is below L can be among the n_best largest; and what
+ * the rows below L add up to is at most the sum of their e^(z~ + e). The others get 2 bits more (scan2),
+ * a bound of a quarter, and a second sieve; what is left is computed exactly as the whole head would. When
+ * that is too much, or when somebody wants every logit, the whole head runs: slower, never wrong.
  */
 #include "backend/cpu.h"
 
@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/fmath.h"
+
 /* Below this the whole head is as fast: it lies in a cache. */
 #define HEAD_BYTES ((uint64_t)32 << 20)
 #define MOST_BEST  256 /* of n_best; beyond, the whole head */
@@ -22,6 +24,13 @@
  * there may be any number: 2 bits of all rows are an eighth of the whole head's bytes. */
 #define LEFT 8
 #define RUN  512 /* rows that are sieved at once */
+/* Masses are summed over bins of logits: of STEP each, from AHEAD above the best lower bound down, all that
+ * is farther below in the last. Of logits beyond MOST_LOGIT an f32 does not tell bins apart. */
+#define BINS       640
+#define STEP       0.125
+#define AHEAD      32.0
+#define MOST_LOGIT 1000.0f
+#define BIN_ERROR  0.001 /* an f32 that is rounded may miss its bin by less */
 /* |f32 sum - exact sum| <= (k/16 + 6) 2^-24 sum |w x| in SUM16's order, and |w x| sums to at most
  * |w| |x|; scan6 itself rounds five times. */
 #define ROUNDINGS(k) ((double)((k) / 16 + 16) * 0x1p-24)
@@ -63,9 +72,11 @@ static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
 }
 
 bool bitnet_cpu_head_pays(const bitnet_backend *be, const bitnet_tensor *t) {
-    return be->kern.scan6 != bitnet_scan6_c && be->kern.scan2 != bitnet_scan2_c &&
-           t->ne[0] % 16 == 0 && t->ne[0] < 1 << 17 &&
-           (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * 2 >= HEAD_BYTES;
+    if (!t->is_head || be->staged == BITNET_OFF || t->ne[0] % 16 != 0 || t->ne[0] >= 1 << 17)
+        return false;
+    return be->staged == BITNET_ON ||
+           (be->kern.scan6 != bitnet_scan6_c && be->kern.scan2 != bitnet_scan2_c &&
+            (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * 2 >= HEAD_BYTES);
 }
 
 static size_t codes_size(size_t n, size_t k) {
@@ -107,10 +118,15 @@ void bitnet_cpu_head_unbind(bitnet_backend *be, bitnet_weight *w) {
 /* ---- one step ------------------------------------------------------------------------------------
  */
 
+/* Rows by where their bounds lie. */
+typedef struct weighing {
+    int32_t upper[BINS], lower[BINS];
+} weighing;
+
 uint64_t bitnet_cpu_scan_size(const bitnet_backend_need *n, int32_t n_threads) {
     if (n->n_vocab < 1) return 0;
     return (uint64_t)n->n_vocab * sizeof(int32_t) +
-           (uint64_t)n_threads * MOST_BEST * sizeof(float) +
+           (uint64_t)n_threads * (MOST_BEST * sizeof(float) + sizeof(weighing)) +
            2 * (CPU_HEAD_TOKENS * (uint64_t)n->n_embd + 256);
 }
 
@@ -126,9 +142,12 @@ typedef struct head_job {
     /* of the token at hand */
     int32_t t, n_best;
     float off_factor, norm_factor; /* e_r = off_r * one + norm_r * other */
-    float least;                   /* L */
-    float *best;                   /* [n_threads][MOST_BEST] largest lower bounds, a heap each */
-    int32_t *candidate;            /* [n] */
+    float least;                   /* L: what is below may go */
+    float top;                     /* where the bins begin: the largest lower bound + AHEAD */
+    bitnet_tail tail;
+    float *best;        /* [n_threads][MOST_BEST] largest lower bounds, a heap each */
+    weighing *weighed;  /* [n_threads] */
+    int32_t *candidate; /* [n] */
     atomic_int n_candidate;
     const float *off; /* of the rows: after 6 bits, after 8 */
 } head_job;
@@ -297,12 +316,13 @@ static void start_sieve(head_job *j, const float *off) {
         j->best[i] = -FLT_MAX;
 }
 
-/* L, from what the threads kept. */
-static void end_sieve(head_job *j) {
+/* L, from what the threads kept; downwards. */
+static void end_sieve(head_job *j, float within) {
     for (int32_t t = 1; t < bitnet_pool_size(j->be->pool); t++)
         for (int32_t i = 0; i < j->n_best; i++)
             keep_if_best(j, 0, j->best[t * MOST_BEST + i]);
-    j->least = j->best[0];
+    j->least = j->best[0] - within;
+    if (within > 0.0f) j->least -= 1e-6f * (fabsf(j->best[0]) + within);
 }
 
 /* Of the candidates, those at or above L stay. */
@@ -319,46 +339,118 @@ static int32_t sieve_candidates(head_job *j, int32_t n) {
     return n_left;
 }
 
-/* False: too many rows are left. */
-static bool finish_token(head_job *j, const bitnet_want *want) {
-    const cpu_head *h = j->w->head;
-    bitnet_pool *pool = j->be->pool;
-    const int32_t n = j->w->n, grain = 4096;
-    j->n_best = want->n_best;
-    bound_token(j, j->t);
-    start_sieve(j, h->off);
-    bitnet_pool_run(pool, sieve_rows, j, n, grain);
-    end_sieve(j);
-    atomic_store(&j->n_candidate, 0);
-    bitnet_pool_run(pool, keep_rows, j, n, grain);
-    int32_t n_left = atomic_load(&j->n_candidate);
-    start_sieve(j, h->off2);
-    bitnet_pool_run(pool, refine_candidates, j, n_left, 64);
-    end_sieve(j);
-    n_left = sieve_candidates(j, n_left);
-    if (n_left > n / LEFT) return false;
-    bitnet_pool_run(pool, compute_candidates, j, n_left, 16);
+/* ---- masses --------------------------------------------------------------------------------------
+ */
+
+static int32_t bin_of(const head_job *j, float z) {
+    const float at = (j->top - z) * (float)(1.0 / STEP);
+    return at < 0.0f ? 0 : at < (float)(BINS - 1) ? (int32_t)at : BINS - 1;
+}
+
+static void weigh(const head_job *j, int32_t thread, int32_t r) {
+    weighing *w = &j->weighed[thread];
+    const float z = logits_of(j)[r], e = bound(j, r);
+    w->upper[bin_of(j, z + e)]++;
+    w->lower[bin_of(j, z - e)]++;
+}
+
+static void weigh_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    for (int32_t r = begin; r < end; r++)
+        weigh(ctx, thread, r);
+}
+
+static void weigh_candidates(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const head_job *j = ctx;
+    for (int32_t i = begin; i < end; i++)
+        weigh(j, thread, j->candidate[i]);
+}
+
+/* Lowers L, of n items, until those below it leave the tail within `share` of the whole, and adds them to
+ * the tail. False: logits that the bins do not hold. */
+static bool grow_tail(head_job *j, bitnet_pool_fn fn, int32_t n, double share) {
+    const int32_t n_threads = bitnet_pool_size(j->be->pool);
+    memset(j->weighed, 0, (size_t)n_threads * sizeof *j->weighed);
+    bitnet_pool_run(j->be->pool, fn, j, n, 4096);
+    weighing *all = &j->weighed[0];
+    double lower = 0.0, mass = (double)j->tail.mass;
+    for (int32_t b = 0; b < BINS; b++) {
+        for (int32_t t = 1; t < n_threads; t++)
+            all->upper[b] += j->weighed[t].upper[b], all->lower[b] += j->weighed[t].lower[b];
+        if (b < BINS - 1) /* the last has no lower end */
+            lower += all->lower[b] * fmath_exp(AHEAD - STEP * (b + 1) - BIN_ERROR);
+    }
+    if (all->upper[0] > 0) return false; /* it has no upper end */
+    float least = -INFINITY;
+    for (int32_t b = BINS - 1; b > 0; b--) {
+        const float end = j->top - (float)(STEP * b + BIN_ERROR);
+        mass += all->upper[b] * fmath_exp(AHEAD - STEP * b + BIN_ERROR);
+        if (mass > share * lower || end > j->least) break;
+        j->tail.mass = (float)(mass * 1.000001);
+        least = end;
+    }
+    j->least = least;
     return true;
 }
 
-static bool wants_few(const bitnet_want *want, int32_t n) {
+/* ---- both sieves ---------------------------------------------------------------------------------
+ */
+
+/* False: too many rows are left. */
+static bool finish_token(head_job *j, bitnet_head_row *row) {
+    const cpu_head *h = j->w->head;
+    const bitnet_want *want = &row->want;
+    bitnet_pool *pool = j->be->pool;
+    const int32_t n = j->w->n, grain = 4096;
+    const bool has_mass = want->mass > 0.0f;
+    j->n_best = want->n_best;
+    j->tail.mass = 0.0f;
+    bound_token(j, j->t);
+
+    start_sieve(j, h->off);
+    bitnet_pool_run(pool, sieve_rows, j, n, grain);
+    end_sieve(j, want->within);
+    j->top = j->best[0] + (float)AHEAD;
+    if (has_mass &&
+        !(fabsf(j->best[0]) <= MOST_LOGIT && grow_tail(j, weigh_rows, n, 0.5 * (double)want->mass)))
+        return false;
+    j->tail.below = j->least;
+    atomic_store(&j->n_candidate, 0);
+    bitnet_pool_run(pool, keep_rows, j, n, grain);
+    int32_t n_left = atomic_load(&j->n_candidate);
+    if (has_mass && n_left > n / 2) return false;
+
+    start_sieve(j, h->off2);
+    bitnet_pool_run(pool, refine_candidates, j, n_left, 64);
+    end_sieve(j, want->within);
+    if (has_mass && !grow_tail(j, weigh_candidates, n_left, (double)want->mass)) return false;
+    if (j->least > j->tail.below) j->tail.below = j->least;
+    n_left = sieve_candidates(j, n_left);
+    if (n_left > n / LEFT) return false;
+    bitnet_pool_run(pool, compute_candidates, j, n_left, 16);
+    if (!has_mass) j->tail.mass = INFINITY;
+    row->tail = j->tail;
+    return true;
+}
+
+static bool wants_few(const bitnet_head_row *row, int32_t n) {
     for (int32_t i = 0; i < n; i++)
-        if (want[i].n_best < 1 || want[i].n_best > MOST_BEST) return false;
+        if (row[i].want.n_best < 1 || row[i].want.n_best > MOST_BEST) return false;
     return true;
 }
 
 bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
-                               const bitnet_want *want, int32_t m) {
-    if (!w->head || !want || m > CPU_HEAD_TOKENS || !wants_few(want, m)) return false;
+                               bitnet_head_row *row, int32_t m) {
+    if (!w->head || m > CPU_HEAD_TOKENS || !wants_few(row, m)) return false;
     head_job j = {.be = be, .w = w, .x = x, .y = y, .m = m};
     const size_t n_threads = (size_t)bitnet_pool_size(be->pool);
     j.candidate = (int32_t *)(void *)be->scratch[CPU_SCAN]->data;
     j.best = (float *)(void *)(j.candidate + be->need.n_vocab);
-    j.hi = (int8_t *)(j.best + n_threads * MOST_BEST);
+    j.weighed = (weighing *)(void *)(j.best + n_threads * MOST_BEST);
+    j.hi = (int8_t *)(j.weighed + n_threads);
     j.lo = j.hi + (size_t)m * (size_t)w->k + 256;
     if (!split_tokens(&j)) return false;
     bitnet_pool_run(be->pool, scan_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 4);
     for (j.t = 0; j.t < m; j.t++)
-        if (!finish_token(&j, &want[j.t])) return false;
+        if (!finish_token(&j, &row[j.t])) return false;
     return true;
 }

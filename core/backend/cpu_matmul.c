@@ -10,6 +10,7 @@
  */
 #include "backend/cpu.h"
 
+#include <math.h>
 #include <string.h>
 
 #define GROUP BITNET_ROW_GROUP
@@ -255,15 +256,18 @@ void bitnet_cpu_matmul_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf 
 }
 
 void bitnet_cpu_head(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                     const int32_t *row, const bitnet_want *want, int32_t n) {
+                     bitnet_head_row *row, int32_t n) {
     const size_t k = (size_t)w->k;
     matmul_job j = {.fn = store_rows, .p = {{y, w, NULL}}, .n_product = 1, .n_tok = n};
-    j.x = cpu_f32_in(x) + (size_t)row[0] * k;
-    if (row[n - 1] - row[0] != n - 1) { /* they do not lie together */
+    j.x = cpu_f32_in(x) + (size_t)row[0].row * k;
+    if (row[n - 1].row - row[0].row != n - 1) { /* they do not lie together */
         float *rows = cpu_f32(be->scratch[CPU_ROWS]);
         for (int32_t i = 0; i < n; i++)
-            memcpy(rows + (size_t)i * k, cpu_f32_in(x) + (size_t)row[i] * k, k * sizeof(float));
+            memcpy(rows + (size_t)i * k, cpu_f32_in(x) + (size_t)row[i].row * k, k * sizeof(float));
         j.x = rows;
     }
-    if (!bitnet_cpu_head_in_stages(be, cpu_f32(y), j.x, w, want, n)) run(be, &j);
+    if (bitnet_cpu_head_in_stages(be, cpu_f32(y), j.x, w, row, n)) return;
+    for (int32_t i = 0; i < n; i++)
+        row[i].tail = (bitnet_tail){-INFINITY, 0.0f};
+    run(be, &j);
 }

@@ -45,9 +45,9 @@ static void pack_pieces(void *ctx, int32_t begin, int32_t end, int32_t thread) {
 }
 
 bool bitnet_cpu_sparse_pays(const bitnet_backend *be, const bitnet_tensor *t) {
-    return t->relu2 != BITNET_RELU2_NONE && be->sparse != BITNET_SPARSE_OFF &&
+    return t->relu2 != BITNET_RELU2_NONE && be->sparse != BITNET_OFF &&
            be->kern.tern_rows != bitnet_tern_rows_c && be->kern.tern_cols != bitnet_tern_cols_c &&
-           t->ne[0] < 1 << 17 && (be->sparse == BITNET_SPARSE_ON || t->size >= SPARSE_BYTES);
+           t->ne[0] < 1 << 17 && (be->sparse == BITNET_ON || t->size >= SPARSE_BYTES);
 }
 
 static size_t cols_size_of(int32_t n) {

@@ -112,7 +112,7 @@ uint64_t bitnet_cpu_bind_plan(const bitnet_backend *be, const bitnet_tensor *t) 
     if (t->type == BITNET_TYPE_I2_S)
         return (is_in_place(t) ? 0 : packed_size(be, t)) +
                (bitnet_cpu_sparse_pays(be, t) ? bitnet_cpu_sparse_size(t) : 0);
-    return t->is_head && bitnet_cpu_head_pays(be, t) ? bitnet_cpu_head_size(t) : 0;
+    return bitnet_cpu_head_pays(be, t) ? bitnet_cpu_head_size(t) : 0;
 }
 
 static bool pack(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t) {
@@ -185,7 +185,7 @@ bitnet_status bitnet_cpu_bind(bitnet_backend *be, const bitnet_tensor *t, bitnet
         bitnet_cpu_unbind(be, w);
         return BITNET_E_NOMEM;
     }
-    if (t->is_head && bitnet_cpu_head_pays(be, t) && bitnet_cpu_head_bind(be, w, t) < 0) {
+    if (bitnet_cpu_head_pays(be, t) && bitnet_cpu_head_bind(be, w, t) < 0) {
         bitnet_cpu_unbind(be, w);
         return bitnet_fail(err, BITNET_E_NOMEM, "backend.memory",
                            "%s: no memory for its copy in 6 bits", t->name);

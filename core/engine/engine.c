@@ -349,14 +349,28 @@ static bitnet_finish finish_of(const bitnet_engine *e, const request *r, bitnet_
                                                          : BITNET_FINISH_NONE;
 }
 
+/* From the pass's next row of logits. */
+static bitnet_token draw(bitnet_engine *e, request *r, const float *logits) {
+    const int32_t row = e->pass.row, n_tokens = r->n_prompt + r->timings.n_generated;
+    const bitnet_tail tail = bitnet_ctx_tail_at(e->ctx, row);
+    bitnet_token token = bitnet_sampler_next(&r->sampler, logits, &tail, e->n_vocab, r->tokens,
+                                             n_tokens, e->scratch);
+    const bool is_open = token == BITNET_TOKEN_OPEN;
+    if (row == 0 || is_open) bitnet_wants_result(&r->wants, &tail, is_open);
+    if (!is_open) return token;
+    bitnet_status st = bitnet_ctx_complete(e->ctx);
+    return st < 0 ? st
+                  : bitnet_sampler_next(&r->sampler, logits, NULL, e->n_vocab, r->tokens, n_tokens,
+                                        e->scratch);
+}
+
 /* The token behind the pass's next row of logits. */
 static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
     pass *p = &e->pass;
     const float *logits = bitnet_ctx_logits_at(e->ctx, p->row);
     uint64_t before = bitnet_os_now_ns();
     int32_t n_tokens = r->n_prompt + r->timings.n_generated;
-    bitnet_token token =
-        bitnet_sampler_next(&r->sampler, logits, e->n_vocab, r->tokens, n_tokens, e->scratch);
+    bitnet_token token = draw(e, r, logits);
     uint64_t now = bitnet_os_now_ns();
     if (token < 0) {
         end_pass(e, r, now);
@@ -383,7 +397,8 @@ static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
 static void start_prefill(bitnet_engine *e, request *r, uint64_t now_ns) {
     r->state = REQUEST_PREFILL;
     r->started_ns = now_ns;
-    bitnet_ctx_want_best(e->ctx, r->has_logprobs ? 0 : bitnet_sampler_wants_best(&r->sampler.desc));
+    if (!r->has_logprobs) r->wants.want = bitnet_sampler_wants(&r->sampler.desc);
+    bitnet_ctx_want(e->ctx, bitnet_wants_next(&r->wants));
     bitnet_prefix_fetch(&e->prefix, e->ctx, r->tokens, r->n_prompt);
     r->n_done = bitnet_ctx_match(e->ctx, r->tokens, r->n_prompt);
     if (r->n_done == r->n_prompt) r->n_done--; /* its logits are needed */
@@ -453,6 +468,7 @@ static bitnet_status step_decode(bitnet_engine *e, request *r) {
     p->n_draft = guess(e, r, tok + 1);
     memcpy(p->draft, tok + 1, (size_t)p->n_draft * sizeof *tok);
     r->timings.n_drafted += p->n_draft;
+    bitnet_ctx_want(e->ctx, bitnet_wants_next(&r->wants));
     bitnet_ctx_run run = {e->ctx, tok, 1 + p->n_draft, 1 + p->n_draft};
     uint64_t start = bitnet_os_now_ns();
     bitnet_status st = bitnet_ctx_extend(&run, 1);

@@ -9,6 +9,7 @@
 #include "bitnet/engine.h"
 #include "engine/stop.h"
 #include "engine/stream.h"
+#include "engine/wants.h"
 
 typedef enum request_state { REQUEST_QUEUED, REQUEST_PREFILL, REQUEST_DECODE } request_state;
 
@@ -22,6 +23,7 @@ typedef struct request {
     bool has_logprobs;
     int32_t n_top_logprobs;
     bitnet_sampler sampler; /* its biases follow the tokens in this allocation */
+    bitnet_wants wants;
     bitnet_stream stream;
     bitnet_stop stop;
     bitnet_timings timings;

@@ -19,9 +19,9 @@ struct bitnet_ctx {
     int32_t n_logits;        /* rows of logits there is room for */
     bitnet_token *tok;       /* [n_ctx] */
     bitnet_token *batch_tok; /* [n_batch] of a step */
-    int32_t *row;            /* [n_logits] of a step: the tokens whose logits are wanted */
-    bitnet_want *wants;      /* [n_logits] and which of them */
-    bitnet_want want;        /* of this context's */
+    bitnet_head_row *row;    /* [n_logits] of the last step */
+    int32_t n_step, n_row;   /* its tokens and rows */
+    bitnet_want want;        /* of this context's logits */
     float *logits;           /* as act.logits, when the backend's buffer cannot be mapped */
     /* the logits at hand: n_rows of them (0 = none), from row first_row on, in this or, after a step of
      * several contexts, in the first one's memory */
@@ -133,7 +133,7 @@ uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) 
         floats += size[i];
     floats += (uint64_t)n_ctx * (uint64_t)m->hp.n_rot; /* cosines and sines */
     return floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
-           (uint64_t)need.n_batch * sizeof(bitnet_token) + sizeof(int32_t) + sizeof(bitnet_want) +
+           (uint64_t)need.n_batch * sizeof(bitnet_token) + sizeof(bitnet_head_row) +
            m->ops->plan(m->backend, &need);
 }
 
@@ -160,8 +160,7 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     c->tok = bitnet_alloc(&c->allocator, (size_t)n_ctx * sizeof *c->tok);
     c->batch_tok = bitnet_alloc(&c->allocator, (size_t)c->n_batch * sizeof *c->batch_tok);
     c->row = bitnet_alloc(&c->allocator, (size_t)c->n_logits * sizeof *c->row);
-    c->wants = bitnet_alloc(&c->allocator, (size_t)c->n_logits * sizeof *c->wants);
-    bitnet_status st = c->tok && c->batch_tok && c->row && c->wants ? BITNET_OK : BITNET_E_NOMEM;
+    bitnet_status st = c->tok && c->batch_tok && c->row ? BITNET_OK : BITNET_E_NOMEM;
     if (st >= 0) st = bitnet_kv_open(&c->kv, m, n_ctx);
     if (st >= 0) st = make_rope(c);
     if (st >= 0) st = make_acts(c);
@@ -194,14 +193,20 @@ void bitnet_ctx_free(bitnet_ctx *c) {
     bitnet_free(&c->allocator, c->tok, (size_t)c->n_ctx * sizeof *c->tok);
     bitnet_free(&c->allocator, c->batch_tok, (size_t)c->n_batch * sizeof *c->batch_tok);
     bitnet_free(&c->allocator, c->row, (size_t)c->n_logits * sizeof *c->row);
-    bitnet_free(&c->allocator, c->wants, (size_t)c->n_logits * sizeof *c->wants);
     bitnet_allocator a = c->allocator;
     bitnet_free(&a, c, sizeof *c);
 }
 
+/* The logits of the last step from the backend, where they cannot be read in place. */
+static bitnet_status read_logits(const bitnet_ctx *lead) {
+    size_t size = (size_t)lead->n_row * (size_t)lead->model->hp.n_vocab * sizeof(float);
+    if (!lead->logits || size == 0) return BITNET_OK;
+    return ops_of(lead)->read(lead->model->backend, lead->logits, lead->act.logits, 0, size);
+}
+
 /* One pass over the tokens of all runs; the logits lie in the first one's memory. */
 static bitnet_status step(const bitnet_ctx_run *run, int32_t n_run) {
-    const bitnet_ctx *lead = run[0].ctx;
+    bitnet_ctx *lead = run[0].ctx;
     bitnet_kv_span span[BITNET_MAX_RUNS];
     int32_t n_tok = 0, n_row = 0;
     for (int32_t i = 0; i < n_run; i++) {
@@ -212,18 +217,16 @@ static bitnet_status step(const bitnet_ctx_run *run, int32_t n_run) {
         c->logits_of = lead, c->first_row = n_row, c->n_rows = 0;
         n_tok += run[i].n;
         for (int32_t r = n_tok - n_kept; r < n_tok; r++)
-            lead->wants[n_row] = c->want, lead->row[n_row++] = r;
+            lead->row[n_row++] = (bitnet_head_row){.row = r, .want = c->want};
     }
+    lead->n_step = n_tok, lead->n_row = n_row;
     const bitnet_step s = {.act = &lead->act,
                            .rope = &lead->rope,
                            .batch = {lead->batch_tok, span, n_run, n_tok},
                            .row = lead->row,
-                           .want = lead->wants,
                            .n_row = n_row};
     bitnet_status st = bitnet_forward(lead->model, &s);
-    size_t size = (size_t)n_row * (size_t)lead->model->hp.n_vocab * sizeof(float);
-    if (st >= 0 && lead->logits && n_row > 0)
-        st = ops_of(lead)->read(lead->model->backend, lead->logits, lead->act.logits, 0, size);
+    if (st >= 0) st = read_logits(lead);
     for (int32_t i = 0; st >= 0 && i < n_run; i++) {
         bitnet_ctx *c = run[i].ctx;
         memcpy(c->tok + c->len, run[i].tok, (size_t)run[i].n * sizeof *run->tok);
@@ -287,10 +290,29 @@ bitnet_status bitnet_ctx_extend(const bitnet_ctx_run *run, int32_t n_run) {
     return step(run, n_run);
 }
 
-void bitnet_ctx_want_best(bitnet_ctx *c, int32_t n_best) {
-    bool is_more = c->want.n_best > 0 && (n_best < 1 || n_best > c->want.n_best);
-    c->want.n_best = n_best > 0 ? n_best : 0;
-    if (is_more) c->n_rows = 0; /* those at hand are too few */
+/* What was computed for `had` is enough for w. */
+static bool covers(bitnet_want had, bitnet_want w) {
+    if (had.n_best == 0) return true;
+    bool has_mass = w.mass == 0.0f || (had.mass > 0.0f && had.mass <= w.mass);
+    return w.n_best > 0 && w.n_best <= had.n_best && w.within <= had.within && has_mass;
+}
+
+void bitnet_ctx_want(bitnet_ctx *c, bitnet_want want) {
+    if (!covers(c->want, want)) c->n_rows = 0; /* those at hand are too few */
+    c->want = want;
+}
+
+bitnet_status bitnet_ctx_complete(bitnet_ctx *c) {
+    const bitnet_ctx *lead = c->logits_of;
+    if (c->n_rows == 0) return BITNET_E_INVAL;
+    for (int32_t i = 0; i < lead->n_row; i++)
+        lead->row[i].want = (bitnet_want){0};
+    const bitnet_step s = {.act = &lead->act,
+                           .batch = {.tok = lead->batch_tok, .n_tok = lead->n_step},
+                           .row = lead->row,
+                           .n_row = lead->n_row};
+    bitnet_status st = bitnet_forward_head(lead->model, &s);
+    return st < 0 ? st : read_logits(lead);
 }
 
 void bitnet_ctx_cut(bitnet_ctx *c, int32_t n) {
@@ -369,6 +391,10 @@ const float *bitnet_ctx_logits(const bitnet_ctx *c) {
 
 const float *bitnet_ctx_logits_at(const bitnet_ctx *c, int32_t i) {
     return i >= 0 && i < c->n_rows ? row_of_logits(c, i) : NULL;
+}
+
+bitnet_tail bitnet_ctx_tail_at(const bitnet_ctx *c, int32_t i) {
+    return c->logits_of->row[c->first_row + i].tail;
 }
 
 void bitnet_ctx_clear(bitnet_ctx *c) {

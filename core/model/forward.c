@@ -33,6 +33,19 @@ static void feed_forward(const bitnet_model *m, const bitnet_layer *l, const bit
     op->matmul_add(be, &out, act->gate);
 }
 
+static void head(const bitnet_model *m, const bitnet_step *s) {
+    const bitnet_weights *w = &m->weights;
+    m->ops->head(m->backend, s->act->logits, s->act->x, w->output ? w->output : w->token_embd,
+                 s->row, s->n_row);
+}
+
+bitnet_status bitnet_forward_head(const bitnet_model *m, const bitnet_step *s) {
+    bitnet_status st = m->ops->begin(m->backend, &s->batch);
+    if (st < 0) return st;
+    head(m, s);
+    return m->ops->end(m->backend);
+}
+
 bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s) {
     const bitnet_backend_ops *op = m->ops;
     const bitnet_acts *act = s->act;
@@ -48,8 +61,7 @@ bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s) {
     }
     if (s->n_row > 0) { /* a part of a prompt needs none */
         op->rmsnorm(be, act->x, act->x, w->output_norm, m->hp.norm_eps);
-        op->head(be, act->logits, act->x, w->output ? w->output : w->token_embd, s->row, s->want,
-                 s->n_row);
+        head(m, s);
     }
     return op->end(be);
 }

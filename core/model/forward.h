@@ -19,11 +19,12 @@ typedef struct bitnet_step {
     const bitnet_acts *act;
     const bitnet_rope *rope;
     bitnet_batch batch;
-    const int32_t *row;      /* [n_row] the tokens whose logits are wanted, ascending */
-    const bitnet_want *want; /* [n_row] */
+    bitnet_head_row *row; /* [n_row] the tokens whose logits are wanted, ascending */
     int32_t n_row;
 } bitnet_step;
 
 bitnet_status bitnet_forward(const bitnet_model *m, const bitnet_step *s);
+/* The head alone once more, of the step that ran last on these activations. */
+bitnet_status bitnet_forward_head(const bitnet_model *m, const bitnet_step *s);
 
 #endif

@@ -161,7 +161,8 @@ static bitnet_status load(bitnet_model *m, const bitnet_model_desc *desc, bitnet
                               .cpu_mask = desc->cpu_mask,
                               .allocator = desc->allocator,
                               .weight_bits = desc->weight_bits,
-                              .sparse = desc->sparse};
+                              .sparse = desc->sparse,
+                              .staged = desc->staged};
     if (m->level == BITNET_LOAD_WEIGHTS) bd.ternary_size = bitnet_weights_ternary(&m->weights);
     if (st >= 0) st = m->ops->open(&m->backend, &bd, err);
     if (st < 0 || m->level != BITNET_LOAD_WEIGHTS) return st;

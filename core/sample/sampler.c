@@ -119,12 +119,6 @@ static void apply_penalties(const bitnet_sampler_desc *d, candidate *c, int32_t 
     }
 }
 
-/* Biases and penalties may lift a token that was not among the largest. */
-int32_t bitnet_sampler_wants_best(const bitnet_sampler_desc *d) {
-    if (d->n_bias > 0 || has_penalties(d)) return 0;
-    return d->temp <= 0.0f ? 1 : d->top_k > 0 ? d->top_k : 0;
-}
-
 /* Banned tokens leave: what remains has finite logits. Returns how many remain. */
 static int32_t drop_banned(candidate *c, int32_t n) {
     int32_t n_kept = 0;
@@ -133,18 +127,66 @@ static int32_t drop_banned(candidate *c, int32_t n) {
     return n_kept;
 }
 
+/* ---- what decides --------------------------------------------------------------------------------
+ */
+
+/* How many tokens biases and penalties change; -1: they may lift one over those that are known, or there
+ * is no bound. */
+static int32_t n_lowered(const bitnet_sampler_desc *d) {
+    for (int32_t i = 0; i < d->n_bias; i++)
+        if (d->bias[i].bias > 0.0f) return -1;
+    if (!has_penalties(d)) return d->n_bias;
+    bool lowers = (d->repeat_penalty == 0.0f || d->repeat_penalty >= 1.0f) &&
+                  d->frequency_penalty >= 0.0f && d->presence_penalty >= 0.0f;
+    bool is_few = d->penalty_last_n > 0 && d->penalty_last_n < 1 << 20;
+    return lowers && is_few ? d->n_bias + d->penalty_last_n : -1;
+}
+
+static bool has_top_p(const bitnet_sampler_desc *d) {
+    return d->top_p > 0.0f && d->top_p < 1.0f;
+}
+
+/* Where the mass of those left out is not known exactly, top-p may cut a little earlier or later. How often
+ * that leaves the token open, and what it saves: docs/speed.md. min-p mostly cuts before top-p can. */
+#define MASS_OF_THOSE_CUT 0.125f
+#define MAX_MASS          0x1p-7f
+#define MAX_MASS_MIN_P    0x1p-4f
+
+bitnet_want bitnet_sampler_wants(const bitnet_sampler_desc *d) {
+    const int32_t n = n_lowered(d);
+    if (n < 0) return (bitnet_want){0};
+    if (d->temp <= 0.0f) return (bitnet_want){.n_best = 1 + n};
+    if (d->top_k > 0 && d->top_k < 1 << 20) return (bitnet_want){.n_best = d->top_k + n};
+    if (n > 0 || d->top_k > 0) return (bitnet_want){0};
+    if (!has_top_p(d) && d->min_p <= 0.0f) return (bitnet_want){0};
+    bitnet_want want = {.n_best = 1};
+    if (d->min_p > 0.0f) want.within = (float)-fmath_log((double)d->min_p) * 1.00001f;
+    if (has_top_p(d)) want.mass = fminf((1.0f - d->top_p) * MASS_OF_THOSE_CUT, MAX_MASS);
+    if (has_top_p(d) && d->min_p > 0.0f) want.mass = MAX_MASS_MIN_P;
+    return want;
+}
+
 /* ---- the draw ----------------------------------------------------------------------------------
  */
 
-/* top-k, top-p and min-p at temperature 1. The n_keep survivors end up sorted in c[n - 1],
- * c[n - 2], ...; without top-k they are popped only as top-p asks for them. *mass gets the sum of
- * their weights at the temperature. */
-static int32_t filter(const bitnet_sampler_desc *d, candidate *c, int32_t n, double max,
-                      double *mass) {
-    bool has_top_p = d->top_p > 0.0f && d->top_p < 1.0f;
+/* The first n of the order survive; mass: the sum of their weights at the temperature. */
+typedef struct kept {
+    int32_t n;
+    double mass;
+} kept;
+
+/* More than sums of doubles over a vocabulary may be off, relatively. */
+#define ROUNDINGS 1e-9
+
+/* top-k, top-p and min-p at temperature 1. The survivors end up sorted in c[n - 1], c[n - 2], ...;
+ * without top-k they are popped only as top-p asks for them. How many they are is certain but for the
+ * mass of the tail: between fewest and most. False: the tail may hold one of them. */
+static bool filter(const bitnet_sampler_desc *d, candidate *c, int32_t n, double max,
+                   const bitnet_tail *tail, kept *fewest, kept *most) {
+    const bool is_cut = has_top_p(d);
     int32_t k = d->top_k > 0 && d->top_k < n ? d->top_k : n, n_popped = 0;
     double total = 0.0; /* the normaliser of what top-k leaves */
-    if (k == n && has_top_p)
+    if (k == n && is_cut)
         for (int32_t i = 0; i < n; i++)
             total += heap_weight((double)c[i].logit - max);
     heap_make(c, n);
@@ -152,23 +194,43 @@ static int32_t filter(const bitnet_sampler_desc *d, candidate *c, int32_t n, dou
         for (; n_popped < k; n_popped++)
             total += heap_weight((double)heap_pop(c, n - n_popped).logit - max);
 
-    double enough = has_top_p ? (double)d->top_p * total : (double)INFINITY;
+    double enough = is_cut ? (double)d->top_p * total : (double)INFINITY, surely = enough;
+    if (is_cut && k == n && tail->mass > 0.0f) {
+        surely = (double)d->top_p * (total + (double)tail->mass) * (1.0 + ROUNDINGS);
+        enough *= 1.0 - ROUNDINGS;
+    }
     double least = d->min_p > 0.0f ? max + fmath_log((double)d->min_p) : -(double)INFINITY;
     double seen = 0.0;
-    int32_t n_keep = 0;
-    *mass = 0.0;
-    while (n_keep < k && seen < enough) {
-        candidate next = n_keep < n_popped ? c[n - 1 - n_keep] : heap_pop(c, n - n_keep);
-        if ((double)next.logit < least && n_keep > 0) break;
-        if (has_top_p) seen += heap_weight((double)next.logit - max);
-        *mass += heap_weight(((double)next.logit - max) / (double)d->temp);
-        n_keep++;
+    *fewest = *most = (kept){0};
+    while (most->n < k && seen < surely) {
+        candidate next = most->n < n_popped ? c[n - 1 - most->n] : heap_pop(c, n - most->n);
+        if (most->n > 0 && (double)next.logit < least && (double)tail->below <= least) break;
+        if (next.logit < tail->below) return false;
+        if (most->n > 0 && (double)next.logit < least) break;
+        const bool is_sure = seen < enough;
+        if (is_cut) seen += heap_weight((double)next.logit - max);
+        most->mass += heap_weight(((double)next.logit - max) / (double)d->temp);
+        most->n++;
+        if (is_sure) *fewest = *most;
     }
-    return n_keep;
+    return true;
 }
 
-bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t n_vocab,
-                                 const bitnet_token *recent, int32_t n_recent, void *scratch) {
+/* Place in the order; draw in [0, 1). */
+static int32_t pick(const bitnet_sampler_desc *d, const candidate *c, int32_t n, double max,
+                    kept of, double draw) {
+    draw *= of.mass;
+    for (int32_t i = 0; i < of.n - 1; i++) {
+        draw -= heap_weight(((double)c[n - 1 - i].logit - max) / (double)d->temp);
+        if (draw < 0.0) return i;
+    }
+    return of.n - 1;
+}
+
+bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, const bitnet_tail *tail,
+                                 int32_t n_vocab, const bitnet_token *recent, int32_t n_recent,
+                                 void *scratch) {
+    static const bitnet_tail none = {-INFINITY, 0.0f};
     const bitnet_sampler_desc *d = &s->desc;
     bool is_penalized = n_recent > 0 && has_penalties(d), is_greedy = d->temp <= 0.0f;
     candidate *c = scratch, best = {-INFINITY, 0};
@@ -189,12 +251,13 @@ bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t
         if (c[i].logit > best.logit) best = c[i];
     if (is_greedy) return best.id;
 
-    double max = (double)best.logit, mass;
-    int32_t n_keep = filter(d, c, n, max, &mass);
-    double draw = (double)rng_float(&s->rng) * mass;
-    for (int32_t i = 0; i < n_keep - 1; i++) {
-        draw -= heap_weight(((double)c[n - 1 - i].logit - max) / (double)d->temp);
-        if (draw < 0.0) return c[n - 1 - i].id;
-    }
-    return c[n - n_keep].id;
+    const double max = (double)best.logit;
+    kept fewest, most;
+    if (!filter(d, c, n, max, tail ? tail : &none, &fewest, &most)) return BITNET_TOKEN_OPEN;
+    uint64_t rng = s->rng;
+    const double draw = (double)rng_float(&rng);
+    const int32_t i = pick(d, c, n, max, most, draw);
+    if (fewest.n < most.n && pick(d, c, n, max, fewest, draw) != i) return BITNET_TOKEN_OPEN;
+    s->rng = rng;
+    return c[n - 1 - i].id;
 }

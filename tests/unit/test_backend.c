@@ -132,7 +132,7 @@ typedef struct feed_forward {
     const uint8_t *gate, *up, *down; /* codes */
     const float *x;
     float up_scale;
-    bitnet_sparse sparse;
+    bitnet_switch sparse;
     float hidden[FF], y[EMBD];
     uint64_t memory_used;
 } feed_forward;
@@ -196,9 +196,9 @@ static void skipping_zeros_of_squared_relu_changes_no_bit(void **state) {
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
         for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
             static feed_forward on, off;
-            off = (feed_forward){gate, up, down, x, scales[i], BITNET_SPARSE_OFF, .y = {0}};
+            off = (feed_forward){gate, up, down, x, scales[i], BITNET_OFF, .y = {0}};
             on = off;
-            on.sparse = BITNET_SPARSE_ON;
+            on.sparse = BITNET_ON;
             run_feed_forward(&off, n_threads);
             run_feed_forward(&on, n_threads);
             bool is_finite = i < 2;
@@ -225,7 +225,7 @@ static void ordinary_products_are_those_of_the_decoded_weights(void **state) {
                                      BITNET_TYPE_Q8_0,  BITNET_TYPE_Q6_K, BITNET_TYPE_Q4_0,
                                      BITNET_TYPE_TQ1_0, BITNET_TYPE_TQ2_0};
     static float w_f32[N * K], x[T * K], y[T * N], last[3 * N], row[K];
-    static const int32_t rows[] = {0, 2, 4};
+    bitnet_head_row rows[] = {{.row = 0}, {.row = 2}, {.row = 4}};
     static uint8_t blocks[N * K * 4];
     fill(w_f32, N * K, 1);
     fill(x, T * K, 2);
@@ -240,7 +240,7 @@ static void ordinary_products_are_those_of_the_decoded_weights(void **state) {
             bitnet_batch batch;
             begin(be, &need, &batch, NULL);
             ops->matmul(be, &(bitnet_product){yb, w, NULL}, 1, xb);
-            ops->head(be, lb, xb, w, rows, NULL, 3);
+            ops->head(be, lb, xb, w, rows, 3);
             assert_int_equal(ops->end(be), BITNET_OK);
             assert_int_equal(ops->read(be, y, yb, 0, sizeof y), BITNET_OK);
             assert_int_equal(ops->read(be, last, lb, 0, sizeof last), BITNET_OK);

@@ -274,7 +274,7 @@ static void logits_have_the_same_bits_on_every_variant_thread_count_and_batch_si
             bitnet_model_desc how = {.n_threads = cases[i].n_threads, .cpu_mask = tier->mask};
             how.weight_bits = cases[i].bits;
             /* on: in a model as small as this they are off by themselves */
-            how.sparse = i % 2 ? BITNET_SPARSE_ON : BITNET_SPARSE_OFF;
+            how.sparse = i % 2 ? BITNET_ON : BITNET_OFF;
             uint64_t got = hash_of_run(&how, cases[i].n_batch);
             if (got != want)
                 fail_msg("variant %s, case %zu: hash %016llx, plain C %016llx", tier->name, i,

@@ -29,7 +29,7 @@ static void generate(const bitnet_model *m, bitnet_token out[8]) {
     assert_int_equal(bitnet_ctx_create(&c, &cd, NULL), BITNET_OK);
     assert_int_equal(bitnet_ctx_sync(c, prompt, 3), BITNET_OK);
     for (int i = 0; i < 8; i++) {
-        out[i] = bitnet_sampler_next(&s, bitnet_ctx_logits(c), bitnet_model_get_info(m).n_vocab,
+        out[i] = bitnet_sampler_next(&s, bitnet_ctx_logits(c), NULL, bitnet_model_get_info(m).n_vocab,
                                      NULL, 0, NULL);
         assert_int_equal(bitnet_ctx_decode(c, out[i]), BITNET_OK);
     }

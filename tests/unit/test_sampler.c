@@ -23,7 +23,7 @@ static void draw(const bitnet_sampler_desc *d, double share[6]) {
     assert_true(bitnet_sampler_scratch_size(6) <= sizeof scratch);
     bitnet_sampler_init(&s, d);
     for (int i = 0; i < N_DRAWS; i++)
-        count[bitnet_sampler_next(&s, logits, 6, NULL, 0, scratch)]++;
+        count[bitnet_sampler_next(&s, logits, NULL, 6, NULL, 0, scratch)]++;
     for (int i = 0; i < 6; i++)
         share[i] = (double)count[i] / N_DRAWS;
 }
@@ -45,7 +45,7 @@ static void greedy_takes_the_largest_and_the_lowest_id_of_equals(void **state) {
     bitnet_sampler s;
     bitnet_sampler_desc d = {0};
     bitnet_sampler_init(&s, &d);
-    assert_int_equal(bitnet_sampler_next(&s, logits, 6, NULL, 0, NULL), 1);
+    assert_int_equal(bitnet_sampler_next(&s, logits, NULL, 6, NULL, 0, NULL), 1);
 }
 
 static void without_filters_the_draws_follow_the_softmax(void **state) {
@@ -94,9 +94,9 @@ static void a_seed_fixes_the_sequence_and_another_seed_changes_it(void **state) 
     bitnet_sampler_init(&c, &(bitnet_sampler_desc){.temp = 1, .top_p = 1, .seed = 2});
     int n_other = 0;
     for (int i = 0; i < 100; i++) {
-        bitnet_token t = bitnet_sampler_next(&a, logits, 6, NULL, 0, scratch);
-        assert_int_equal(t, bitnet_sampler_next(&b, logits, 6, NULL, 0, scratch));
-        n_other += t != bitnet_sampler_next(&c, logits, 6, NULL, 0, scratch);
+        bitnet_token t = bitnet_sampler_next(&a, logits, NULL, 6, NULL, 0, scratch);
+        assert_int_equal(t, bitnet_sampler_next(&b, logits, NULL, 6, NULL, 0, scratch));
+        n_other += t != bitnet_sampler_next(&c, logits, NULL, 6, NULL, 0, scratch);
     }
     assert_true(n_other > 20);
 }
@@ -106,7 +106,7 @@ static void a_logit_that_is_not_finite_is_an_error_and_no_token(void **state) {
     float bad[3] = {1, NAN, 2};
     bitnet_sampler s;
     bitnet_sampler_init(&s, &(bitnet_sampler_desc){0});
-    assert_int_equal(bitnet_sampler_next(&s, bad, 3, NULL, 0, NULL), BITNET_E_BACKEND);
+    assert_int_equal(bitnet_sampler_next(&s, bad, NULL, 3, NULL, 0, NULL), BITNET_E_BACKEND);
 }
 
 static void each_field_out_of_range_is_named(void **state) {
@@ -165,7 +165,7 @@ static bitnet_token greedy(const bitnet_sampler_desc *d, const bitnet_token *rec
     float before[6];
     memcpy(before, logits, sizeof before);
     bitnet_sampler_init(&s, d);
-    bitnet_token t = bitnet_sampler_next(&s, logits, 6, recent, n_recent, scratch);
+    bitnet_token t = bitnet_sampler_next(&s, logits, NULL, 6, recent, n_recent, scratch);
     assert_memory_equal(before, logits, sizeof before); /* a copy is changed, never the logits */
     return t;
 }
@@ -227,7 +227,7 @@ static void a_penalty_that_overflows_neither_bans_nor_breaks(void **state) {
     bitnet_sampler s;
     _Alignas(4) char scratch[6 * 12];
     bitnet_sampler_init(&s, &d);
-    assert_int_equal(bitnet_sampler_next(&s, logits, 6, (bitnet_token[]){2}, 1, scratch), 2);
+    assert_int_equal(bitnet_sampler_next(&s, logits, NULL, 6, (bitnet_token[]){2}, 1, scratch), 2);
     draw(&d, share); /* nothing recent: untouched */
     expect(share, (int[6]){1, 1, 1, 1, 1, 1}, 1.0);
 }
@@ -353,7 +353,7 @@ static void every_combination_draws_what_the_slow_reference_draws(void **state) 
         for (int i = 0; i < 4; i++) {
             int n_recent = (int)(rng_next(&rng) % 61);
             bitnet_token want = ref_next(&d, z, recent, n_recent, (double)rng_float(&draws));
-            bitnet_token got = bitnet_sampler_next(&s, z, N_REF, recent, n_recent, scratch);
+            bitnet_token got = bitnet_sampler_next(&s, z, NULL, N_REF, recent, n_recent, scratch);
             if (got != want)
                 fail_msg("round %u, draw %d: token %d (%.3f), expected %d (%.3f)", round, i, got,
                          (double)z[got], want, (double)z[want]);

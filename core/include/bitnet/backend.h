@@ -13,13 +13,14 @@
 #ifndef BITNET_BACKEND_H
 #define BITNET_BACKEND_H
 
+#include "bitnet/logits.h"
 #include "bitnet/model.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define BITNET_BACKEND_ABI 4u
+#define BITNET_BACKEND_ABI 5u
 
 typedef struct bitnet_backend bitnet_backend;
 typedef struct bitnet_buf bitnet_buf;       /* memory of the backend */
@@ -64,7 +65,7 @@ typedef struct bitnet_backend_desc {
     int32_t n_threads; /* 0 = one per fast usable core */
     uint32_t cpu_mask; /* 0 = all */
     bitnet_allocator allocator;
-    bitnet_sparse sparse;
+    bitnet_switch sparse, staged;
     bitnet_weight_bits weight_bits;
     uint64_t ternary_size; /* of all that will be bound, in I2_S; 0 = nothing will be */
 } bitnet_backend_desc;
@@ -85,10 +86,13 @@ typedef struct bitnet_backend_need {
     int32_t k_blocks;  /* K of the widest one of any type but those, F32 and F16 */
 } bitnet_backend_need;
 
-/* Which of a token's logits are wanted. */
-typedef struct bitnet_want {
-    int32_t n_best; /* the largest so many, ties included; 0 = all */
-} bitnet_want;
+/* One row of the step for the head: which of its logits are wanted in; what is left out, as -FLT_MAX, out.
+ */
+typedef struct bitnet_head_row {
+    int32_t row;
+    bitnet_want want;
+    bitnet_tail tail;
+} bitnet_head_row;
 
 #define BITNET_MAX_PRODUCTS 3
 
@@ -175,10 +179,11 @@ struct bitnet_backend_ops {
     /* y[T,N] = act(x gate^T) * (x up^T) */
     void (*matmul_gate)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                         const bitnet_weight *gate, const bitnet_weight *up, bitnet_act act);
-    /* y[i,N] = x[row[i]] w^T for i < n; rows ascend. Where the n_best largest of y[i] are all that
-     * want[i] asks for, the others may be given as -FLT_MAX; want NULL: all are wanted. */
+    /* y[i,N] = x[row[i].row] w^T for i < n; rows ascend. Logits that row[i].want does not ask for may be
+     * left out. May be called for other rows, or the same, once more after the step, between another
+     * begin and end. */
     void (*head)(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x, const bitnet_weight *w,
-                 const int32_t *row, const bitnet_want *want, int32_t n);
+                 bitnet_head_row *row, int32_t n);
     /* Rotates q[T,H,D] and k[T,Hkv,D] to their positions (arXiv:2104.09864) in place, stores k and
      * v[T,Hkv,D] there, then y[T,H,D] = causal attention of each token over its own timeline
      * (arXiv:2305.13245). */

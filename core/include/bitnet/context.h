@@ -5,6 +5,7 @@
 #ifndef BITNET_CONTEXT_H
 #define BITNET_CONTEXT_H
 
+#include "bitnet/logits.h"
 #include "bitnet/model.h"
 
 #ifdef __cplusplus
@@ -58,9 +59,11 @@ typedef struct bitnet_ctx_run {
 } bitnet_ctx_run;
 BITNET_API bitnet_status bitnet_ctx_extend(const bitnet_ctx_run *run, int32_t n_run);
 
-/* From the next step on only the n_best largest logits of a token are sure to be computed (those equal
- * to the last of them too); any other may be -FLT_MAX. A large head takes half the time so. 0 = all. */
-BITNET_API void bitnet_ctx_want_best(bitnet_ctx *ctx, int32_t n_best);
+/* From the next step on only these logits of a token are sure to be computed; any other may be left out.
+ */
+BITNET_API void bitnet_ctx_want(bitnet_ctx *ctx, bitnet_want want);
+/* Computes what was left out of the rows at hand, and of those that stand with them. */
+BITNET_API bitnet_status bitnet_ctx_complete(bitnet_ctx *ctx);
 
 /* Forget all but the first n tokens; no effect when there are no more than that. */
 BITNET_API void bitnet_ctx_cut(bitnet_ctx *ctx, int32_t n);
@@ -82,6 +85,8 @@ BITNET_API const float *
 bitnet_ctx_logits(const bitnet_ctx *ctx); /* [n_vocab] f32, until the next call */
 /* Row i of those kept, the oldest first; NULL past the last. */
 BITNET_API const float *bitnet_ctx_logits_at(const bitnet_ctx *ctx, int32_t i);
+/* What is left out of row i, one of those kept. */
+BITNET_API bitnet_tail bitnet_ctx_tail_at(const bitnet_ctx *ctx, int32_t i);
 BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);
 BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);     /* n_ctx */
 BITNET_API uint64_t bitnet_ctx_kv_used(const bitnet_ctx *ctx); /* bytes of KV cache in use */

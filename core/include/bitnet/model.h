@@ -68,13 +68,12 @@ typedef enum bitnet_kv_type {
     BITNET_KV_Q8_0, /* 1.06: blocks of 32 values with a scale; head_dim a multiple of 32 */
 } bitnet_kv_type;
 
-/* Whether decoding skips what squared ReLU makes zero: the same tokens, from a second copy of two of the
- * three feed-forward matrices. */
-typedef enum bitnet_sparse {
-    BITNET_SPARSE_AUTO, /* where it is faster */
-    BITNET_SPARSE_ON,   /* wherever the kernels exist: small matrices too */
-    BITNET_SPARSE_OFF,  /* saves the copies' memory */
-} bitnet_sparse;
+/* Of something that costs memory and gives the same tokens sooner. */
+typedef enum bitnet_switch {
+    BITNET_AUTO, /* where it is faster */
+    BITNET_ON,   /* wherever it can be done: in small models and with slow kernels too */
+    BITNET_OFF,  /* takes no memory */
+} bitnet_switch;
 
 typedef struct bitnet_model bitnet_model;
 typedef struct bitnet_backend_ops bitnet_backend_ops; /* bitnet/backend.h */
@@ -125,8 +124,12 @@ typedef struct bitnet_model_desc {
     const bitnet_backend_ops *backend;         /* NULL = CPU */
     bitnet_kv_type cache_type_k, cache_type_v; /* of all its contexts */
     bitnet_weight_bits weight_bits;
-    int32_t n_threads; /* 0 = one per fast usable core */
-    bitnet_sparse sparse;
+    int32_t n_threads;    /* 0 = one per fast usable core */
+    bitnet_switch sparse; /* decoding skips what squared ReLU makes zero; copies two thirds of the
+                             feed-forward weights */
+    bitnet_switch
+        staged;        /* only logits that decide are computed exactly, the others told apart from 8
+                             bits a weight; a copy of the head that size */
     uint32_t cpu_mask; /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
     bitnet_allocator allocator;
     bitnet_logger logger;
@@ -191,8 +194,9 @@ BITNET_API uint64_t bitnet_model_ctx_size(const bitnet_model *model, int32_t n_c
 
 /* What running the model takes, in bytes, known from the header alone (any level will do). */
 typedef struct bitnet_memory_plan {
-    uint64_t mapped;  /* weights used where they lie in the file */
-    uint64_t copied;  /* made at load: ternary weights repacked, what zeros and a large head are skipped with */
+    uint64_t mapped; /* weights used where they lie in the file */
+    uint64_t
+        copied; /* made at load: ternary weights repacked, what zeros and a large head are skipped with */
     uint64_t kv;      /* KV cache */
     uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
 } bitnet_memory_plan;

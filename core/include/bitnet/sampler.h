@@ -11,6 +11,7 @@
 #ifndef BITNET_SAMPLER_H
 #define BITNET_SAMPLER_H
 
+#include "bitnet/logits.h"
 #include "bitnet/model.h"
 
 #ifdef __cplusplus
@@ -49,15 +50,19 @@ bitnet_sampler_default(void); /* temp .8, k 40, p .95, min-p .05, last-n 64, pen
  * min_p in [0, 1], repeat_penalty in [0, 100], the other two in [-100, 100], penalty_last_n >= -1,
  * at most 1024 biases, each at most 1e4 in magnitude or -INFINITY, tokens >= 0; NaN never. */
 BITNET_API bitnet_status bitnet_sampler_check(const bitnet_sampler_desc *desc, bitnet_error *err);
-/* How many of the largest logits decide the token; 0 = all of them. Any other may be -FLT_MAX. */
-BITNET_API int32_t bitnet_sampler_wants_best(const bitnet_sampler_desc *desc);
+/* The logits that decide the token, mostly: see BITNET_TOKEN_OPEN. */
+BITNET_API bitnet_want bitnet_sampler_wants(const bitnet_sampler_desc *desc);
 BITNET_API void bitnet_sampler_init(bitnet_sampler *s, const bitnet_sampler_desc *desc);
 BITNET_API size_t bitnet_sampler_scratch_size(int32_t n_vocab);
-/* logits [n_vocab], n_vocab >= 1, is not changed; recent [n_recent] are the timeline's tokens, oldest
- * first (for the penalties; NULL, 0 when there are none); scratch holds
- * bitnet_sampler_scratch_size() bytes, aligned to 4. Returns the id, or E_BACKEND when a logit is not
- * finite, or every token is banned. */
-BITNET_API bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits, int32_t n_vocab,
+/* logits [n_vocab], n_vocab >= 1, is not changed; tail says what is left out of them, which was not
+ * wanted (NULL: nothing is); recent [n_recent] are the timeline's tokens, oldest first (for the
+ * penalties; NULL, 0 when there are none); scratch holds bitnet_sampler_scratch_size() bytes, aligned
+ * to 4. Returns the id, which is the one that all logits give; E_BACKEND when a logit is not finite, or
+ * every token is banned; or BITNET_TOKEN_OPEN when those left out could change it: call again with all
+ * logits, nothing has happened to s. */
+#define BITNET_TOKEN_OPEN (-100)
+BITNET_API bitnet_token bitnet_sampler_next(bitnet_sampler *s, const float *logits,
+                                            const bitnet_tail *tail, int32_t n_vocab,
                                             const bitnet_token *recent, int32_t n_recent,
                                             void *scratch);
 

@@ -236,7 +236,7 @@ static bitnet_status open_contexts(bitnet_ctx **ctx, const bench_test *t, const 
     for (int32_t i = 0; st >= 0 && i < t->n_parallel; i++) {
         bitnet_ctx_desc desc = desc_of(t, m, i);
         st = bitnet_ctx_create(&ctx[i], &desc, err);
-        if (st >= 0) bitnet_ctx_want_best(ctx[i], n_best);
+        if (st >= 0) bitnet_ctx_want(ctx[i], (bitnet_want){.n_best = n_best});
     }
     return st;
 }

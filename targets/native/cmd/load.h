@@ -14,7 +14,7 @@ typedef struct load_opts {
     int32_t weight_bits;                /* bitnet_weight_bits */
     arg_list overrides;                 /* "KEY=TYPE:VALUE" */
     int32_t cache_type_k, cache_type_v; /* bitnet_kv_type */
-    int32_t sparse;                     /* bitnet_sparse */
+    int32_t sparse, staged;             /* bitnet_switch */
     bitnet_load_level level;
 } load_opts;
 
@@ -36,6 +36,8 @@ typedef struct load_opts {
      "how values are kept", 0, 0},                                                                  \
     {0, "sparse", ARG_WORD, &(o).sparse, "auto|on|off", NULL,                                       \
      "skip zeros of squared ReLU when decoding", 0, 0},                                             \
+    {0, "staged-head", ARG_WORD, &(o).staged, "auto|on|off", NULL,                                  \
+     "compute only those logits exactly that decide", 0, 0},                                        \
     {0, "weights", ARG_WORD, &(o).weight_bits, "auto|2bit|1.6bit", NULL,                            \
      "memory a ternary weight takes; auto measures, for large models", 0, 0},                       \
     {0, "cpu-mask", ARG_CPUS, &(o).cpu_mask, "LIST", NULL,                                          \
