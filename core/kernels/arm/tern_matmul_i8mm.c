@@ -10,7 +10,7 @@
  * neighbouring weights of a row beside each other: fields 0 and 1 at bits 1:0, fields 2 and 3 at 5:4.
  */
 #include "kernels/arm/arm.h"
-#include "kernels/kernels.h"
+#include "kernels/tern_tiles.h"
 
 #define MAX_TOKENS 8
 
@@ -18,7 +18,7 @@
 static void decode(const bitnet_tern_args *a, int32_t r, int32_t t) {
     const uint8x16_t mask0 = vdupq_n_u8(0x03), mask1 = vdupq_n_u8(0x0c);
     const uint8x16_t mask2 = vdupq_n_u8(0x30), mask3 = vdupq_n_u8(0xc0);
-    const uint8_t *w = tern_rows(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     int32x4_t acc[4][4];
 
@@ -64,7 +64,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
                                                           int32_t t, const int tokens) {
     const uint8x16_t mask = vdupq_n_u8(0x03);
     const ptrdiff_t k = a->k;
-    const uint8_t *w = tern_rows(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     int32x4_t acc[MAX_TOKENS / 2][4];
 
@@ -99,20 +99,10 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
     }
 }
 
-/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
- * cache, and the weights, a slice of the matrix, in the second. */
 void bitnet_tern_matmul_i8mm(const bitnet_tern_args *a) {
     int32_t t = 0;
-    for (; a->m - t >= 8; t += 8)
-        for (int32_t r = 0; r < a->n; r += 8)
-            prefill(a, r, t, 8);
-    for (; a->m - t >= 4; t += 4)
-        for (int32_t r = 0; r < a->n; r += 8)
-            prefill(a, r, t, 4);
-    for (; a->m - t >= 2; t += 2)
-        for (int32_t r = 0; r < a->n; r += 8)
-            prefill(a, r, t, 2);
-    for (; t < a->m; t++)
-        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
-            decode(a, r, t);
+    TILES(8, 8) prefill(a, r, t, 8);
+    TILES(4, 8) prefill(a, r, t, 4);
+    TILES(2, 8) prefill(a, r, t, 2);
+    TILES(1, BITNET_ROW_GROUP) decode(a, r, t);
 }

@@ -9,7 +9,7 @@
  * Then lanes are added in pairs to 32-bit ones.
  */
 #include "kernels/arm/arm.h"
-#include "kernels/kernels.h"
+#include "kernels/tern_tiles.h"
 
 #define MAX_TOKENS 4
 #define DECODE_RUN 16 /* vectors between two widenings */
@@ -36,7 +36,7 @@ static inline void multiply(int16x8_t acc[2], uint8x16_t codes, int8x16_t x) {
 /* All rows of a group, one token. */
 static void decode(const bitnet_tern_args *a, int32_t r, int32_t t) {
     const uint8x16_t mask0 = vdupq_n_u8(0x03), mask1 = vdupq_n_u8(0x0c);
-    const uint8_t *w = tern_rows(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     int32x4_t sum[4][2];
     for (int q = 0; q < 4; q++)
@@ -73,7 +73,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
                                                           int32_t t, const int tokens) {
     const uint8x16_t mask = vdupq_n_u8(0x03);
     const ptrdiff_t k = a->k;
-    const uint8_t *w = tern_rows(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     int32x4_t sum[MAX_TOKENS][2][2];
     for (int i = 0; i < tokens; i++)
@@ -111,13 +111,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
 
 void bitnet_tern_matmul_neon(const bitnet_tern_args *a) {
     int32_t t = 0;
-    for (; a->m - t >= 4; t += 4)
-        for (int32_t r = 0; r < a->n; r += 8)
-            prefill(a, r, t, 4);
-    for (; a->m - t >= 2; t += 2)
-        for (int32_t r = 0; r < a->n; r += 8)
-            prefill(a, r, t, 2);
-    for (; t < a->m; t++)
-        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
-            decode(a, r, t);
+    TILES(4, 8) prefill(a, r, t, 4);
+    TILES(2, 8) prefill(a, r, t, 2);
+    TILES(1, BITNET_ROW_GROUP) decode(a, r, t);
 }

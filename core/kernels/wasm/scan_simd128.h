@@ -3,7 +3,8 @@
 #ifndef BITNET_SCAN_SIMD128_H
 #define BITNET_SCAN_SIMD128_H
 
-#include "kernels/wasm/tern_simd128.h"
+#include "kernels/kernels.h"
+#include "kernels/wasm/wasm.h"
 
 typedef struct scan6_masks {
     v128_t low, high; /* bits 0-3, bits 4-5 of each byte */
@@ -47,7 +48,7 @@ static inline void scan6_store(const bitnet_scan6_args *a, int32_t t, int32_t r,
     v128_t y = wasm_f32x4_mul(less_bias(hi, a->hi_sum[t]), wasm_f32x4_const_splat(128.0f));
     y = wasm_f32x4_add(y, less_bias(lo, a->lo_sum[t]));
     y = wasm_f32x4_mul(y, wasm_f32x4_mul(wasm_f32x4_splat(a->scale[t]), d));
-    store_rows(a->y + t * a->ldy + r, y, n);
+    store_up_to_4(a->y + t * a->ldy + r, (f32x4)y, n);
 }
 
 /* The end of scan2 for one row. */

@@ -15,10 +15,12 @@
  * Decode unpacks 64 weights with one shift and four masks; fields 1 and 3 stay multiplied by 4, are
  * summed first, and the sum, a multiple of 4, is shifted. Prefill shifts every field, once for all tokens.
  */
-#include "kernels/wasm/tern_simd128.h"
+#include "kernels/tern_tiles.h"
+#include "kernels/wasm/wasm.h"
 
 #if defined(__wasm_relaxed_simd__)
 
+#define PARTS      4 /* of a vector; part p holds rows 4 p .. 4 p + 3, one in each 32-bit lane */
 #define MAX_TOKENS 4
 
 static inline v128_t activations(const int8_t *x) {
@@ -32,7 +34,7 @@ static inline v128_t dot(v128_t acc, v128_t x, v128_t codes) {
 /* The group at row r with token t. */
 static void decode(const bitnet_tern_args *a, int32_t r, int32_t t) {
     const v128_t mask0 = kept_splat32(0x03030303), mask1 = kept_splat32(0x0c0c0c0c);
-    const uint8_t *w = a->w + r * (ptrdiff_t)(a->k / 4); /* r / 16 groups of 4 k bytes */
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * (ptrdiff_t)a->k;
     v128_t acc[PARTS];
 
@@ -52,16 +54,16 @@ static void decode(const bitnet_tern_args *a, int32_t r, int32_t t) {
         }
     }
     UNROLL for (int p = 0; p < PARTS; p++) {
-        store_result(a, t, r + 4 * p, acc[p]);
+        tern_store_4(a, t, r + 4 * p, (i32x4)acc[p]);
     }
 }
 
-/* Part p of the group at row r with tokens t ..; tokens is a constant where this is inlined. */
+/* Rows r .. r + 3 with tokens t ..; tokens is a constant where this is inlined. */
 __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args *a, int32_t r,
-                                                          int p, int32_t t, const int tokens) {
+                                                          int32_t t, const int tokens) {
     const v128_t mask = kept_splat32(0x03030303);
     const ptrdiff_t k = a->k;
-    const uint8_t *w = a->w + r * (k / 4) + 16 * p;
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     v128_t acc[MAX_TOKENS];
 
@@ -82,29 +84,14 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
         }
     }
     UNROLL for (int i = 0; i < tokens; i++) {
-        store_result(a, t + i, r + 4 * p, acc[i]);
+        tern_store_4(a, t + i, r, (i32x4)acc[i]);
     }
-}
-
-/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
- * cache, and the weights, a slice of the matrix, in the second. */
-static void prefill_tokens(const bitnet_tern_args *a, int32_t t, int32_t tokens) {
-    for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
-        for (int p = 0; p < PARTS && r + 4 * p < a->n; p++)
-            if (tokens == MAX_TOKENS)
-                prefill(a, r, p, t, MAX_TOKENS);
-            else
-                prefill(a, r, p, t, 2);
 }
 
 void bitnet_tern_matmul_relaxed(const bitnet_tern_args *a) {
     int32_t t = 0;
-    for (; a->m - t >= MAX_TOKENS; t += MAX_TOKENS)
-        prefill_tokens(a, t, MAX_TOKENS);
-    for (; a->m - t >= 2; t += 2)
-        prefill_tokens(a, t, 2);
-    for (; t < a->m; t++)
-        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
-            decode(a, r, t);
+    TILES(4, 4) prefill(a, r, t, 4);
+    TILES(2, 4) prefill(a, r, t, 2);
+    TILES(1, BITNET_ROW_GROUP) decode(a, r, t);
 }
 #endif

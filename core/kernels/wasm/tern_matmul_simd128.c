@@ -15,11 +15,13 @@
  * splat. It is made once per token and chunk of k and serves all rows, whose sums wait in y as
  * integers from chunk to chunk.
  */
-#include "kernels/wasm/tern_simd128.h"
+#include "kernels/tern_tiles.h"
+#include "kernels/wasm/wasm.h"
 
 #define WIDEN      16   /* vectors between two widenings; see the bound above */
 #define CHUNK      2048 /* weights: a z of 4 KiB, for the first cache and a stack of 256 KiB */
 #define STEPS      (CHUNK / 16) /* vectors of a group, 16 weights of each row */
+#define PARTS      4 /* of a vector; part p holds rows 4 p .. 4 p + 3, one in each 32-bit lane */
 #define MAX_TOKENS 4
 
 typedef struct z_chunk {
@@ -63,8 +65,7 @@ static inline v128_t load_sums(const chunk *c, int32_t t, int32_t r) {
 __attribute__((always_inline)) static inline void tile(const chunk *c, int32_t r, const int parts,
                                                        const int tokens) {
     const bitnet_tern_args *a = c->a;
-    const uint8_t *group = a->w + r / BITNET_ROW_GROUP * (4 * (ptrdiff_t)a->k);
-    const uint8_t *w = group + 4 * (ptrdiff_t)c->at + 4 * (r % BITNET_ROW_GROUP);
+    const uint8_t *w = tern_weights(a, r) + 4 * (ptrdiff_t)c->at;
     v128_t sum[MAX_TOKENS][PARTS], acc[MAX_TOKENS][PARTS], v[PARTS];
 
     UNROLL for (int t = 0; t < tokens; t++) {
@@ -109,9 +110,9 @@ __attribute__((always_inline)) static inline void tile(const chunk *c, int32_t r
             if (row >= a->n) continue;
             v128_t total = wasm_i32x4_add(sum[t][p], load_sums(c, c->t + t, row));
             if (is_last)
-                store_result(a, c->t + t, row, total);
+                tern_store_4(a, c->t + t, row, (i32x4)total);
             else
-                store_rows(a->y + (c->t + t) * a->ldy + row, total, a->n - row);
+                store_up_to_4(a->y + (c->t + t) * a->ldy + row, (f32x4)total, a->n - row);
         }
     }
 }

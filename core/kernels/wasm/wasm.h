@@ -4,8 +4,7 @@
 
 #include <wasm_simd128.h>
 
-/* In front of a loop over registers, whose bounds are constants. */
-#define UNROLL _Pragma("clang loop unroll(full)")
+#include "kernels/simd.h"
 
 /* A constant that a loop keeps in a register. clang puts a v128.const where it is used and V8 makes it
  * there anew, three instructions on x86; an integer whose value clang does not see is splat once. */

@@ -5,9 +5,7 @@
  */
 #include "kernels/x86/tern_avx2.h"
 
-#define MAX_HALVES 4
-#define FLUSH      12   /* vectors between two widenings */
-#define PREFETCH   2048 /* bytes ahead in each stream; docs/speed.md */
+#define FLUSH 12 /* vectors between two widenings */
 
 static inline __m256i times3(__m256i c) {
     return _mm256_add_epi8(c, _mm256_add_epi8(c, c));

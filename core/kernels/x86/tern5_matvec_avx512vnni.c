@@ -10,25 +10,11 @@
  * two where tokens need the accumulators; near their ends what is fetched ahead are the beginnings of
  * the next ones.
  */
-#include "kernels/x86/x86.h"
-
-#include "kernels/kernels.h"
+#include "kernels/x86/tern_avx512.h"
 
 #define MAX_GROUPS 4
 #define MAX_TOKENS BITNET_TERN5_MAX_TOKENS
 #define PREFETCH   64 /* vectors ahead in each stream; docs/speed.md */
-
-static inline __m512i activations(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm512_set1_epi32(four);
-}
-
-static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
-    acc = (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
-    KEEP(acc);
-    return acc;
-}
 
 static inline __m512i times3(__m512i c) {
     return _mm512_add_epi8(c, _mm512_add_epi8(c, c));
@@ -54,7 +40,7 @@ __attribute__((always_inline)) static inline void step(sums acc[MAX_TOKENS][MAX_
     UNROLL for (int g = 0; g < groups; g++) {
         const uint8_t *at = p.w + (size_t)g * p.group_size;
         _mm_prefetch((const char *)at + p.ahead, _MM_HINT_T0);
-        c[g] = _mm512_loadu_si512((const void *)at);
+        c[g] = load(at);
         KEEP(c[g]);
     }
     UNROLL for (int f = 0; f < 5; f++) {
@@ -73,14 +59,10 @@ __attribute__((always_inline)) static inline void step(sums acc[MAX_TOKENS][MAX_
     }
 }
 
-/* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
-static inline void store_group(const bitnet_tern_args *a, int32_t t, int32_t r, sums acc) {
+/* The sum over digits */
+static inline i32x16 digits(sums acc) {
     __m512i c = (__m512i)acc.c, all = _mm512_add_epi32(c, _mm512_add_epi32(c, c));
-    all = _mm512_srai_epi32(_mm512_sub_epi32(all, (__m512i)acc.next), 8);
-    __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(all, _mm512_set1_epi32(a->xsum[t])));
-    y = _mm512_div_ps(y, _mm512_set1_ps(a->s[t]));
-    y = _mm512_mul_ps(y, _mm512_set1_ps(a->w_scale));
-    _mm512_mask_storeu_ps(a->y + t * a->ldy + r, first_lanes(a->n - r), y);
+    return (i32x16)_mm512_sub_epi32(all, (__m512i)acc.next) >> 8;
 }
 
 __attribute__((always_inline)) static inline void rows(const bitnet_tern_args *a, int32_t r,
@@ -108,7 +90,7 @@ __attribute__((always_inline)) static inline void rows(const bitnet_tern_args *a
     }
     UNROLL for (int t = 0; t < tokens; t++) {
         UNROLL for (int g = 0; g < groups; g++) {
-            store_group(a, t, r + 16 * g, acc[t][g]);
+            store_group(a, t, r + 16 * g, digits(acc[t][g]));
         }
     }
 }

@@ -5,17 +5,12 @@
 #ifndef BITNET_TERN_AVX2_H
 #define BITNET_TERN_AVX2_H
 
+#include "kernels/tern_tiles.h"
 #include "kernels/x86/x86.h"
 
-#include "kernels/kernels.h"
-
-#define HALF 8 /* rows of a register */
-
-/* Where the weights of rows r .. r+7 begin; their next vector lies 64 bytes on. */
-static inline const uint8_t *tern_half(const bitnet_tern_args *a, int32_t r) {
-    const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k;
-    return a->w + r / BITNET_ROW_GROUP * group_size + r % BITNET_ROW_GROUP * 4;
-}
+#define HALF       8 /* rows of a register */
+#define MAX_HALVES 4
+#define PREFETCH   2048 /* bytes ahead in each stream; docs/speed.md */
 
 static inline __m256i weights(const uint8_t *w) {
     return _mm256_loadu_si256((const __m256i *)(const void *)w);

@@ -5,20 +5,9 @@
  *
  * The columns listed lie apart, so nothing but this knows what will be read: AHEAD fours before it.
  */
-#include "kernels/kernels.h"
-#include "kernels/x86/x86.h"
+#include "kernels/x86/tern_avx512.h"
 
 #define AHEAD 24 /* docs/speed.md */
-
-static inline __m512i load(const void *p) {
-    return _mm512_loadu_si512(p);
-}
-
-static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
-    acc = (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
-    KEEP(acc);
-    return acc;
-}
 
 /* acc[f][q]: rows 64 f + 16 q .. of four columns */
 static inline void add_four(i32x16 acc[4][4], const uint8_t *const w[4], int32_t four) {

@@ -14,10 +14,8 @@
  */
 #include "kernels/x86/tern_avx2.h"
 
-#define MAX_HALVES   4
 #define MAX_TOKENS   12
-#define FLUSH        16   /* vectors between two widenings in prefill */
-#define PREFETCH     2048 /* bytes ahead in each stream; docs/speed.md */
+#define FLUSH        16 /* vectors between two widenings in prefill */
 #define BLOCK_VECTOR (BITNET_K_BLOCK / 16)
 
 static inline u16x16 dot(u16x16 acc, __m256i codes, __m256i x) {
@@ -61,7 +59,7 @@ __attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HAL
 
 __attribute__((always_inline)) static inline void decode(const bitnet_tern_args *a, int32_t r,
                                                          int32_t t, const int halves) {
-    const uint8_t *w = tern_half(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     i32x8 acc[MAX_HALVES];
     UNROLL for (int h = 0; h < halves; h++) {
@@ -79,7 +77,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
                                                           int32_t t, const int tokens) {
     const __m256i mask = _mm256_set1_epi8(0x03);
     const ptrdiff_t k = a->k;
-    const uint8_t *w = tern_half(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     i32x8 acc[MAX_TOKENS];
     UNROLL12 for (int i = 0; i < tokens; i++) {
@@ -114,18 +112,11 @@ static void decode_token(const bitnet_tern_args *a, int32_t t) {
     if (r < a->n) decode(a, r, t, 2);
 }
 
-/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
- * cache, and the weights, a slice of the matrix, in the second. */
-#define TILES(tokens)                                                                              \
-    for (; a->m - t >= (tokens); t += (tokens))                                                    \
-        for (int32_t r = 0; r < a->n; r += HALF)                                                   \
-    prefill(a, r, t, tokens)
-
 void bitnet_tern_matmul_avx2(const bitnet_tern_args *a) {
     int32_t t = 0;
-    TILES(12);
-    TILES(8);
-    TILES(4);
-    TILES(2);
+    TILES(12, HALF) prefill(a, r, t, 12);
+    TILES(8, HALF) prefill(a, r, t, 8);
+    TILES(4, HALF) prefill(a, r, t, 4);
+    TILES(2, HALF) prefill(a, r, t, 2);
     if (t < a->m) decode_token(a, t);
 }

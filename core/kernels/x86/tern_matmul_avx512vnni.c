@@ -1,47 +1,16 @@
-/* tern_matmul_avx512vnni.c: a 64-byte vector of a group is one register and its 32-bit lanes are the
- * sixteen rows, so nothing is summed across lanes. vpdpbusd takes the codes as its unsigned operand
- * and adds four products to an i32 lane without saturating.
+/* tern_matmul_avx512vnni.c: on the registers of tern_avx512.h.
  *
  * Decode (one token) reads four groups side by side, four linear streams, and leaves fields 1 and 3 of
  * each byte multiplied by 4, to be summed apart and divided exactly: one shift and four masks for 256
  * weights. Bound: such a lane gains at most 2*4*8*127 < 8192 per vector, so it lasts for 2^18 vectors,
  * 2^22 weights. Prefill shifts every field down: accumulators are scarce, shifts are shared by tokens.
  */
-#include "kernels/x86/x86.h"
-
-#include "kernels/kernels.h"
+#include "kernels/x86/tern_avx512.h"
 
 #define MAX_GROUPS 4
 #define MAX_TOKENS 12
 #define MAX_FEW    4
 #define PREFETCH   2048 /* bytes ahead in each stream; docs/speed.md */
-
-static inline __m512i weights(const uint8_t *w) {
-    return _mm512_loadu_si512((const void *)w);
-}
-
-/* The four activations of a field, for all rows. */
-static inline __m512i activations(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm512_set1_epi32(four);
-}
-
-static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
-    acc = (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
-    KEEP(acc);
-    return acc;
-}
-
-/* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
-static inline void store_group(const bitnet_tern_args *a, int32_t t, int32_t r, i32x16 acc) {
-    const int32_t n = a->n - r;
-    __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32((__m512i)acc, _mm512_set1_epi32(a->xsum[t])));
-    y = _mm512_div_ps(y, _mm512_set1_ps(a->s[t]));
-    y = _mm512_mul_ps(y, _mm512_set1_ps(a->w_scale));
-    __mmask16 mask = n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
-    _mm512_mask_storeu_ps(a->y + t * a->ldy + r, mask, y);
-}
 
 /* What is fetched ahead of vector b of a group: where the group ends, its stream goes on in the next
  * tile, behind the groups between. */
@@ -54,7 +23,7 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
                                                          int32_t t, const int groups) {
     const __m512i mask0 = _mm512_set1_epi8(0x03), mask1 = _mm512_set1_epi8(0x0c);
     const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k;
-    const uint8_t *w = a->w + r / BITNET_ROW_GROUP * group_size;
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     i32x16 once[MAX_GROUPS], times4[MAX_GROUPS];
 
@@ -67,7 +36,7 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
         const ptrdiff_t ahead = ahead_of(b, group_size, groups);
         UNROLL for (int g = 0; g < groups; g++) {
             _mm_prefetch((const char *)w + g * group_size + ahead, _MM_HINT_T0);
-            __m512i v = weights(w + g * group_size);
+            __m512i v = load(w + g * group_size);
             KEEP(v); /* or GCC reads it from memory three times */
             __m512i v4 = _mm512_srli_epi16(v, 4);
             once[g] = dot(once[g], _mm512_and_si512(v, mask0), x0);
@@ -86,7 +55,7 @@ __attribute__((always_inline)) static inline void
 prefill(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const int tokens) {
     const __m512i mask = _mm512_set1_epi8(0x03);
     const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k, k = a->k;
-    const uint8_t *w = a->w + r / BITNET_ROW_GROUP * group_size;
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     i32x16 acc[MAX_TOKENS][2];
 
@@ -96,7 +65,7 @@ prefill(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const
     for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
         __m512i v[2];
         UNROLL for (int g = 0; g < groups; g++) {
-            v[g] = weights(w + g * group_size);
+            v[g] = load(w + g * group_size);
         }
         UNROLL for (int f = 0; f < 4; f++) {
             __m512i code[2];
@@ -125,7 +94,7 @@ __attribute__((always_inline)) static inline void
 few(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const int tokens) {
     const __m512i mask = _mm512_set1_epi8(0x03);
     const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k, k = a->k;
-    const uint8_t *w = a->w + r / BITNET_ROW_GROUP * group_size;
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     i32x16 acc[MAX_GROUPS][MAX_FEW];
 
@@ -139,7 +108,7 @@ few(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const int
         __m512i v[MAX_GROUPS];
         UNROLL for (int g = 0; g < groups; g++) {
             _mm_prefetch((const char *)w + g * group_size + ahead, _MM_HINT_T0);
-            v[g] = weights(w + g * group_size);
+            v[g] = load(w + g * group_size);
         }
         UNROLL for (int f = 0; f < 4; f++) {
             __m512i xf[MAX_FEW];
@@ -162,63 +131,43 @@ few(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const int
     }
 }
 
-/* The last m <= MAX_FEW tokens, from t on. */
-static void few_tokens(const bitnet_tern_args *a, int32_t t) {
+/* Rows r .. r+31, or what is left; tokens is a constant wherever these are inlined. */
+__attribute__((always_inline)) static inline void prefill_32(const bitnet_tern_args *a, int32_t r,
+                                                             int32_t t, const int tokens) {
+    if (a->n - r > 16)
+        prefill(a, r, t, 2, tokens);
+    else
+        prefill(a, r, t, 1, tokens);
+}
+
+/* Rows r .. r+63, by group where less than four are left. */
+__attribute__((always_inline)) static inline void few_64(const bitnet_tern_args *a, int32_t r,
+                                                         int32_t t, const int tokens) {
+    if (a->n - r > 48)
+        few(a, r, t, 4, tokens);
+    else
+        for (; r < a->n; r += 16)
+            few(a, r, t, 1, tokens);
+}
+
+/* Not inlined: amid the tiles GCC makes its loop five instructions longer. */
+__attribute__((noinline)) static void decode_token(const bitnet_tern_args *a, int32_t t) {
     int32_t r = 0;
-#define ROWS(groups)                                                                               \
-    switch (a->m - t) {                                                                            \
-    case 1:                                                                                        \
-        decode(a, r, t, groups);                                                                   \
-        break;                                                                                     \
-    case 2:                                                                                        \
-        few(a, r, t, groups, 2);                                                                   \
-        break;                                                                                     \
-    case 3:                                                                                        \
-        few(a, r, t, groups, 3);                                                                   \
-        break;                                                                                     \
-    case 4:                                                                                        \
-        few(a, r, t, groups, 4);                                                                   \
-        break;                                                                                     \
-    }
     for (; a->n - r > 48; r += 64)
-        ROWS(4)
+        decode(a, r, t, 4);
     for (; r < a->n; r += 16)
-        ROWS(1)
-#undef ROWS
-}
-
-/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
- * cache, and the weights, a slice of the matrix, in the second. */
-static void prefill_tokens(const bitnet_tern_args *a, int32_t t, int32_t tokens) {
-    int32_t r = 0;
-#define TILE(groups, n)                                                                            \
-    case n:                                                                                        \
-        prefill(a, r, t, groups, n);                                                               \
-        break
-#define TILES(groups)                                                                              \
-    switch (tokens) {                                                                              \
-        TILE(groups, 5);                                                                           \
-        TILE(groups, 6);                                                                           \
-        TILE(groups, 7);                                                                           \
-        TILE(groups, 8);                                                                           \
-        TILE(groups, 12);                                                                          \
-    }
-    for (; a->n - r > 16; r += 32)
-        TILES(2)
-    if (r < a->n) TILES(1)
-#undef TILES
-#undef TILE
-}
-
-static int32_t least(int32_t a, int32_t b) {
-    return a < b ? a : b;
+        decode(a, r, t, 1);
 }
 
 void bitnet_tern_matmul_avx512vnni(const bitnet_tern_args *a) {
     int32_t t = 0;
-    for (; a->m - t >= 12; t += 12)
-        prefill_tokens(a, t, 12);
-    for (; a->m - t > MAX_FEW; t += least(a->m - t, 8))
-        prefill_tokens(a, t, least(a->m - t, 8));
-    if (t < a->m) few_tokens(a, t);
+    TILES(12, 32) prefill_32(a, r, t, 12);
+    TILES(8, 32) prefill_32(a, r, t, 8);
+    TILES(7, 32) prefill_32(a, r, t, 7);
+    TILES(6, 32) prefill_32(a, r, t, 6);
+    TILES(5, 32) prefill_32(a, r, t, 5);
+    TILES(4, 64) few_64(a, r, t, 4);
+    TILES(3, 64) few_64(a, r, t, 3);
+    TILES(2, 64) few_64(a, r, t, 2);
+    if (t < a->m) decode_token(a, t);
 }

@@ -12,9 +12,7 @@
  */
 #include "kernels/x86/tern_avx2.h"
 
-#define MAX_HALVES 4
 #define MAX_TOKENS 5
-#define PREFETCH   2048 /* bytes ahead in each stream; docs/speed.md */
 
 static inline i32x8 dot(i32x8 acc, __m256i codes, __m256i x) {
     acc = (i32x8)_mm256_dpbusd_avx_epi32((__m256i)acc, codes, x);
@@ -27,7 +25,7 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
                                                          int32_t t, const int halves) {
     const __m256i mask0 = _mm256_set1_epi8(0x03), mask1 = _mm256_set1_epi8(0x0c);
     const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k;
-    const uint8_t *w = tern_half(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     i32x8 once[MAX_HALVES], times4[MAX_HALVES];
 
@@ -59,7 +57,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
                                                           int32_t t, const int tokens) {
     const __m256i mask = _mm256_set1_epi8(0x03);
     const ptrdiff_t k = a->k;
-    const uint8_t *w = tern_half(a, r);
+    const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + t * k;
     i32x8 acc[MAX_TOKENS][2];
 
@@ -90,17 +88,10 @@ static void decode_token(const bitnet_tern_args *a, int32_t t) {
     if (r < a->n) decode(a, r, t, 2);
 }
 
-/* The tokens of a tile pass over all rows before the next tile's: their activations stay in the first
- * cache, and the weights, a slice of the matrix, in the second. */
-#define TILES(tokens)                                                                              \
-    for (; a->m - t >= (tokens); t += (tokens))                                                    \
-        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)                                       \
-    prefill(a, r, t, tokens)
-
 void bitnet_tern_matmul_avxvnni(const bitnet_tern_args *a) {
     int32_t t = 0;
-    TILES(5);
-    TILES(4);
-    TILES(2);
+    TILES(5, BITNET_ROW_GROUP) prefill(a, r, t, 5);
+    TILES(4, BITNET_ROW_GROUP) prefill(a, r, t, 4);
+    TILES(2, BITNET_ROW_GROUP) prefill(a, r, t, 2);
     if (t < a->m) decode_token(a, t);
 }

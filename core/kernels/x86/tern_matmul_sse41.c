@@ -9,9 +9,8 @@
  * A tile is a whole group and one token (decode) or half a group and four tokens, whose unpacked codes
  * serve all four: 4 or 8 accumulators; codes, activations, mask and products take the rest.
  */
+#include "kernels/tern_tiles.h"
 #include "kernels/x86/x86.h"
-
-#include "kernels/kernels.h"
 
 #define MAX_QUARTERS 4
 #define MAX_TOKENS   4
@@ -62,19 +61,11 @@ __attribute__((always_inline)) static inline void step(u16x8 sum[MAX_TOKENS][MAX
     }
 }
 
-/* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
-static inline void store_quarter(const bitnet_tern_args *a, int32_t t, int32_t r, i32x4 acc) {
-    if (r >= a->n) return;
-    __m128 y = _mm_cvtepi32_ps(_mm_sub_epi32((__m128i)acc, _mm_set1_epi32(a->xsum[t])));
-    y = _mm_mul_ps(_mm_div_ps(y, _mm_set1_ps(a->s[t])), _mm_set1_ps(a->w_scale));
-    store_up_to_4(a->y + t * a->ldy + r, y, a->n - r);
-}
-
 /* Rows r .. and tokens t .. */
 __attribute__((always_inline)) static inline void
 tile(const bitnet_tern_args *a, int32_t r, int32_t t, const int quarters, const int tokens) {
     const ptrdiff_t k = a->k, n_vectors = k / 16;
-    const tern_tile d = {.w = a->w + r / BITNET_ROW_GROUP * (4 * k) + r % BITNET_ROW_GROUP * 4,
+    const tern_tile d = {.w = tern_weights(a, r),
                          .x = a->xq + t * k,
                          .k = k,
                          .quarters = quarters,
@@ -103,17 +94,13 @@ tile(const bitnet_tern_args *a, int32_t r, int32_t t, const int quarters, const 
     }
     UNROLL for (int i = 0; i < tokens; i++) {
         UNROLL for (int q = 0; q < quarters; q++) {
-            store_quarter(a, t + i, r + 4 * q, acc[i][q]);
+            tern_store_4(a, t + i, r + 4 * q, acc[i][q]);
         }
     }
 }
 
 void bitnet_tern_matmul_sse41(const bitnet_tern_args *a) {
     int32_t t = 0;
-    for (; a->m - t >= 4; t += 4)
-        for (int32_t r = 0; r < a->n; r += 8)
-            tile(a, r, t, 2, 4);
-    for (; t < a->m; t++)
-        for (int32_t r = 0; r < a->n; r += BITNET_ROW_GROUP)
-            tile(a, r, t, 4, 1);
+    TILES(4, 8) tile(a, r, t, 2, 4);
+    TILES(1, BITNET_ROW_GROUP) tile(a, r, t, 4, 1);
 }

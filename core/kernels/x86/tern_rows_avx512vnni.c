@@ -5,17 +5,10 @@
  *
  * The rows listed lie apart, so nothing but this knows what will be read: AHEAD rows before it.
  */
-#include "kernels/kernels.h"
-#include "kernels/x86/x86.h"
+#include "kernels/x86/tern_avx512.h"
 
 #define ROWS  4
 #define AHEAD 12 /* docs/speed.md */
-
-static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
-    acc = (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
-    KEEP(acc);
-    return acc;
-}
 
 static inline __m512i mask_of(int f) {
     return _mm512_set1_epi8((char)(3 << (6 - 2 * f)));
@@ -75,7 +68,7 @@ static void four_rows(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
     for (; k >= 2 * BITNET_K_BLOCK; k -= 2 * BITNET_K_BLOCK, x += 2 * BITNET_K_BLOCK) {
         __m512i v[ROWS];
         UNROLL for (int r = 0; r < ROWS; r++) {
-            v[r] = _mm512_loadu_si512(w[r]);
+            v[r] = load(w[r]);
             _mm_prefetch((const char *)ahead[r], _MM_HINT_T0);
             w[r] += 64, ahead[r] += 64;
         }

@@ -1,0 +1,30 @@
+/* tern_tiles.h: tern_matmul around its tiles, the same on every instruction set: their order, where their
+ * weights lie, and how the sums of four rows end.
+ */
+#ifndef BITNET_TERN_TILES_H
+#define BITNET_TERN_TILES_H
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+/* In front of a statement, which does rows r .. of tokens t ..: while a has so many tokens from t on. The
+ * tokens of a tile pass over all rows before the next tile's: their activations stay in the first cache,
+ * and the weights, a slice of the matrix, in the second. */
+#define TILES(tokens, rows)                                                                        \
+    for (; a->m - t >= (tokens); t += (tokens))                                                    \
+        for (int32_t r = 0; r < a->n; r += (rows))
+
+/* Row r, a multiple of 4, in the first vector of its group: four rows are 16 of its 64 bytes. */
+static inline const uint8_t *tern_weights(const bitnet_tern_args *a, int32_t r) {
+    const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k;
+    return a->w + r / BITNET_ROW_GROUP * group_size + 4 * (r % BITNET_ROW_GROUP);
+}
+
+/* Rows r .. r+3 of token t: f32(acc - xsum) / s * w_scale, in that order; rows at or past n are
+ * dropped. */
+static inline void tern_store_4(const bitnet_tern_args *a, int32_t t, int32_t r, i32x4 acc) {
+    const f32x4 y = __builtin_convertvector(acc - a->xsum[t], f32x4) / a->s[t] * a->w_scale;
+    store_up_to_4(a->y + t * a->ldy + r, y, a->n - r);
+}
+
+#endif
