@@ -20,6 +20,13 @@ static inline const uint8_t *tern_weights(const bitnet_tern_args *a, int32_t r) 
     return a->w + r / BITNET_ROW_GROUP * group_size + 4 * (r % BITNET_ROW_GROUP);
 }
 
+/* What is fetched ahead of byte `at` of a group that is read side by side with others, `groups` in all: where
+ * the group ends, its stream goes on in the next tile, behind the groups between. */
+static inline ptrdiff_t tern_ahead(ptrdiff_t at, ptrdiff_t distance, ptrdiff_t group_size,
+                                   int groups) {
+    return distance + (at + distance < group_size ? 0 : (groups - 1) * group_size);
+}
+
 /* Rows r .. r+3 of token t: f32(acc - xsum) / s * w_scale, in that order; rows at or past n are
  * dropped. */
 static inline void tern_store_4(const bitnet_tern_args *a, int32_t t, int32_t r, i32x4 acc) {

@@ -32,7 +32,7 @@ static inline i32x8 widen(i32x8 acc, __m256i sum) {
 __attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HALVES],
                                                                const uint8_t *w, const int8_t *x,
                                                                ptrdiff_t group_size,
-                                                               const int halves) {
+                                                               ptrdiff_t ahead, const int halves) {
     const __m256i mask0 = _mm256_set1_epi8(0x03), mask1 = _mm256_set1_epi8(0x0c);
     u16x16 once[MAX_HALVES], times4[MAX_HALVES];
     UNROLL for (int h = 0; h < halves; h++) {
@@ -43,7 +43,7 @@ __attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HAL
         __m256i x2 = activations(x + 8), x3 = activations(x + 12);
         UNROLL for (int h = 0; h < halves; h++) {
             const uint8_t *wh = w + h / 2 * group_size + h % 2 * 32;
-            if (h % 2 == 0) _mm_prefetch((const char *)wh + PREFETCH, _MM_HINT_T0);
+            if (h % 2 == 0) _mm_prefetch((const char *)wh + ahead, _MM_HINT_T0);
             __m256i v = weights(wh), v4 = _mm256_srli_epi16(v, 4);
             once[h] = dot(once[h], _mm256_and_si256(v, mask0), x0);
             times4[h] = dot(times4[h], _mm256_and_si256(v, mask1), x1);
@@ -59,6 +59,7 @@ __attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HAL
 
 __attribute__((always_inline)) static inline void decode(const bitnet_tern_args *a, int32_t r,
                                                          int32_t t, const int halves) {
+    const ptrdiff_t group_size = 4 * (ptrdiff_t)a->k;
     const uint8_t *w = tern_weights(a, r);
     const int8_t *x = a->xq + (ptrdiff_t)t * a->k;
     i32x8 acc[MAX_HALVES];
@@ -66,7 +67,8 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
         acc[h] = (i32x8){0};
     }
     for (int32_t j = 0; j < a->k; j += BITNET_K_BLOCK)
-        decode_block(acc, w + 4 * (ptrdiff_t)j, x + j, 4 * (ptrdiff_t)a->k, halves);
+        decode_block(acc, w + 4 * (ptrdiff_t)j, x + j, group_size,
+                     tern_ahead(4 * (ptrdiff_t)j, PREFETCH, group_size, halves / 2), halves);
     UNROLL for (int h = 0; h < halves; h++) {
         store_half(a, t, r + h * HALF, acc[h]);
     }

@@ -12,12 +12,6 @@
 #define MAX_FEW    4
 #define PREFETCH   2048 /* bytes ahead in each stream; docs/speed.md */
 
-/* What is fetched ahead of vector b of a group: where the group ends, its stream goes on in the next
- * tile, behind the groups between. */
-static inline ptrdiff_t ahead_of(int32_t b, ptrdiff_t group_size, int groups) {
-    return PREFETCH + (64 * b + PREFETCH < group_size ? 0 : (groups - 1) * group_size);
-}
-
 /* Groups g .. of token t. groups is a constant where this is inlined. */
 __attribute__((always_inline)) static inline void decode(const bitnet_tern_args *a, int32_t r,
                                                          int32_t t, const int groups) {
@@ -33,7 +27,7 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
     for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
         __m512i x0 = activations(x), x1 = activations(x + 4);
         __m512i x2 = activations(x + 8), x3 = activations(x + 12);
-        const ptrdiff_t ahead = ahead_of(b, group_size, groups);
+        const ptrdiff_t ahead = tern_ahead(64 * b, PREFETCH, group_size, groups);
         UNROLL for (int g = 0; g < groups; g++) {
             _mm_prefetch((const char *)w + g * group_size + ahead, _MM_HINT_T0);
             __m512i v = load(w + g * group_size);
@@ -104,7 +98,7 @@ few(const bitnet_tern_args *a, int32_t r, int32_t t, const int groups, const int
         }
     }
     for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
-        const ptrdiff_t ahead = ahead_of(b, group_size, groups);
+        const ptrdiff_t ahead = tern_ahead(64 * b, PREFETCH, group_size, groups);
         __m512i v[MAX_GROUPS];
         UNROLL for (int g = 0; g < groups; g++) {
             _mm_prefetch((const char *)w + g * group_size + ahead, _MM_HINT_T0);

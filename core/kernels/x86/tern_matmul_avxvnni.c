@@ -35,9 +35,10 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
     for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
         __m256i x0 = activations(x), x1 = activations(x + 4);
         __m256i x2 = activations(x + 8), x3 = activations(x + 12);
+        const ptrdiff_t ahead = tern_ahead(64 * b, PREFETCH, group_size, halves / 2);
         UNROLL for (int h = 0; h < halves; h++) {
             const uint8_t *wh = w + h / 2 * group_size + h % 2 * 32;
-            if (h % 2 == 0) _mm_prefetch((const char *)wh + PREFETCH, _MM_HINT_T0);
+            if (h % 2 == 0) _mm_prefetch((const char *)wh + ahead, _MM_HINT_T0);
             __m256i v = weights(wh);
             KEEP(v); /* or GCC reads it from memory three times */
             __m256i v4 = _mm256_srli_epi16(v, 4);
