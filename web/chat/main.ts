@@ -3,7 +3,7 @@
  * Uses the npm package as any page would. One request at a time: Write turns into Stop while the model
  * writes, and Esc stops too. A model comes from ?model=, from a file, or is the one the server embeds.
  */
-import { loadModel, type Model } from "libbitnet";
+import { load as loadModel, type Model } from "libbitnet";
 import "../shared/style.css";
 import "./chat.css";
 import { byId, make } from "../shared/dom";

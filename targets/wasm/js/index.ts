@@ -1,19 +1,18 @@
-/* index.ts: the package. loadModel starts a worker, the worker runs the model; the page only sends and receives.
+/* index.ts: the package. load starts a worker, the worker runs the model; the page only sends and receives.
  *
- *   import { loadModel } from "libbitnet";
- *   const model = await loadModel("model.gguf", { onProgress: (p) => console.log(p.loaded, p.total) });
+ *   import { load } from "libbitnet";
+ *   const model = await load("model.gguf", { onProgress: (p) => console.log(p.loaded, p.total) });
  *   for await (const { text } of model.generate("Once upon a time", { maxTokens: 64 })) out.append(text);
  *   await model.dispose();
  *
  * worker.js and the WebAssembly modules are found beside this file; options.baseUrl says otherwise.
  */
 import { BitnetError } from "./errors.js";
-import { WorkerClient, type GenerateRequest, type LoadRequest } from "./rpc.js";
+import { whenAborted, WorkerGeneration } from "./generation.js";
+import { WorkerClient, type LoadRequest } from "./rpc.js";
 import { TIERS } from "./types.js";
 import type {
-  GeneratedToken,
   GenerateOptions,
-  GenerateResult,
   Generation,
   LoadOptions,
   Model,
@@ -88,87 +87,6 @@ function startWorker(baseUrl: string | undefined): Worker {
   return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
 }
 
-/** Calls onAbort once, now or later; the returned function stops listening. */
-function whenAborted(signal: AbortSignal | undefined, onAbort: () => void): () => void {
-  if (signal?.aborted) onAbort();
-  else signal?.addEventListener("abort", onAbort, { once: true });
-  return () => signal?.removeEventListener("abort", onAbort);
-}
-
-/** Tokens wait here between the worker, which sends them when it likes, and the reader, who may be slow. */
-class TokenQueue {
-  private readonly tokens: GeneratedToken[] = [];
-  private end: { error: unknown } | "open" | "closed" = "open";
-  private wake: (() => void) | undefined;
-
-  push(tokens: GeneratedToken[]): void {
-    this.tokens.push(...tokens);
-    this.wake?.();
-  }
-
-  close(): void {
-    this.end = "closed";
-    this.wake?.();
-  }
-
-  fail(error: unknown): void {
-    this.end = { error };
-    this.wake?.();
-  }
-
-  async next(): Promise<GeneratedToken | undefined> {
-    for (;;) {
-      const token = this.tokens.shift();
-      if (token) return token;
-      if (this.end === "closed") return undefined;
-      if (this.end !== "open") throw this.end.error;
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
-  }
-}
-
-class WorkerGeneration implements Generation {
-  readonly result: Promise<GenerateResult>;
-  readonly cancel: () => void;
-  private readonly queue = new TokenQueue();
-
-  constructor(client: WorkerClient, request: GenerateRequest, signal: AbortSignal | undefined) {
-    const promptTokenIds: number[] = [];
-    const tokenIds: number[] = [];
-    let text = "";
-    const take = (tokens: GeneratedToken[]): void => {
-      for (const t of tokens) {
-        if (t.token >= 0) tokenIds.push(t.token);
-        text += t.text;
-      }
-      this.queue.push(tokens);
-    };
-    const call = client.call(request, (reply) => {
-      if (reply.type === "prompt") promptTokenIds.push(...reply.tokenIds);
-      if (reply.type === "tokens") take(reply.tokens);
-    });
-    this.cancel = () => void client.call({ op: "abort", target: call.id }).done.catch(() => undefined);
-    const stopListening = whenAborted(signal, this.cancel);
-    this.result = call.done.then(({ text: tail, finishReason, timings }) => {
-      if (tail !== "") take([{ token: -1, text: tail }]);
-      this.queue.close();
-      return { text, promptTokenIds, tokenIds, finishReason, timings, seed: String(request.seed) };
-    });
-    /* Those who only iterate get the error there; it must not count as unhandled here. */
-    this.result.catch((error: unknown) => this.queue.fail(error)).finally(stopListening);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
-    let isWhole = false;
-    try {
-      for (let token = await this.queue.next(); token; token = await this.queue.next()) yield token;
-      isWhole = true;
-    } finally {
-      if (!isWhole) this.cancel();
-    }
-  }
-}
-
 class WorkerModel implements Model {
   private disposal: Promise<void> | undefined;
 
@@ -205,7 +123,7 @@ class WorkerModel implements Model {
 }
 
 /** Loads a model into a worker of its own. Rejects with a BitnetError, or with the signal's reason. */
-export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
   const request = loadRequest(source, options);
   const { signal, onProgress } = options;
   signal?.throwIfAborted();

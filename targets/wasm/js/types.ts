@@ -34,7 +34,7 @@ export interface TrackOptions {
 
 export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
-  /** Aborting rejects loadModel with the signal's reason. */
+  /** Aborting rejects load with the signal's reason. */
   signal?: AbortSignal;
   /** Threads that compute. Default: one per core, at most 8; 1 where the page is not cross-origin isolated. */
   threads?: number;

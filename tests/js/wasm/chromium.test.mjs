@@ -56,7 +56,7 @@ for (const tier of ["simd128", "relaxed"]) {
       const { info, answers, progress, ids } = await page.evaluate(
         async ({ options, prompts }) => {
           const progress = [];
-          const model = await lib.loadModel("model.gguf", { ...options, onProgress: (p) => progress.push(p) });
+          const model = await lib.load("model.gguf", { ...options, onProgress: (p) => progress.push(p) });
           const answers = [];
           for (const prompt of prompts) {
             const generation = model.generate(prompt, { maxTokens: 40, temp: 0 });
@@ -91,7 +91,7 @@ for (const tier of ["simd128", "relaxed"]) {
 test("left to itself it takes the relaxed tier and says why; two models share a page", REAL, async (t) => {
   const page = await openLibrary(t);
   const [one, two] = await page.evaluate(async (prompts) => {
-    const models = await Promise.all([lib.loadModel("model.gguf"), lib.loadModel("model.gguf", { nCtx: 64 })]);
+    const models = await Promise.all([lib.load("model.gguf"), lib.load("model.gguf", { nCtx: 64 })]);
     const results = await Promise.all(models.map((m, i) => m.generate(prompts[i], { maxTokens: 40, temp: 0 }).result));
     return models.map(({ info }, i) => ({ info, ids: results[i].tokenIds }));
   }, GOLDEN.prompts.map(({ text }) => text));
@@ -104,7 +104,7 @@ test("left to itself it takes the relaxed tier and says why; two models share a 
 test("without isolation it runs on one thread, and says what is missing", REAL, async (t) => {
   const page = await openLibrary(t, { isolated: false });
   const { info, ids } = await page.evaluate(async (prompt) => {
-    const model = await lib.loadModel("model.gguf", { threads: 4 });
+    const model = await lib.load("model.gguf", { threads: 4 });
     return { info: model.info, ids: (await model.generate(prompt, { maxTokens: 40, temp: 0 }).result).tokenIds };
   }, GOLDEN.prompts[0].text);
   assert.equal(info.threads, 1);
@@ -117,9 +117,9 @@ test("a File, an ArrayBuffer and another base for the modules work as a URL does
   const names = await page.evaluate(async () => {
     const bytes = await (await fetch("model.gguf")).arrayBuffer();
     const models = [
-      await lib.loadModel(new File([bytes], "a.gguf")),
-      await lib.loadModel(bytes),
-      await lib.loadModel(new URL("model.gguf", location.href), { baseUrl: "elsewhere/" }),
+      await lib.load(new File([bytes], "a.gguf")),
+      await lib.load(bytes),
+      await lib.load(new URL("model.gguf", location.href), { baseUrl: "elsewhere/" }),
     ];
     return [bytes.byteLength, ...models.map(({ info }) => info.name)];
   });
@@ -129,7 +129,7 @@ test("a File, an ArrayBuffer and another base for the modules work as a URL does
 test("an answer can be stopped by its signal and by leaving the loop; the model goes on", REAL, async (t) => {
   const page = await openLibrary(t);
   const seen = await page.evaluate(async (prompt) => {
-    const model = await lib.loadModel("model.gguf");
+    const model = await lib.load("model.gguf");
     const controller = new AbortController();
     const first = model.generate(prompt, { signal: controller.signal, temp: 0 });
     let n = 0;
@@ -149,7 +149,7 @@ test("an answer can be stopped by its signal and by leaving the loop; the model 
 test("a sampled answer is repeated by the seed it names", REAL, async (t) => {
   const page = await openLibrary(t);
   const [first, again, other] = await page.evaluate(async () => {
-    const model = await lib.loadModel("model.gguf");
+    const model = await lib.load("model.gguf");
     const write = (seed) => model.generate("Once upon a time", { maxTokens: 30, temp: 0.9, seed }).result;
     const first = await write(undefined);
     return [first, await write(first.seed), await write("18446744073709551615")];
@@ -173,7 +173,7 @@ const REFUSED = [
 for (const [what, source, options, expected] of REFUSED) {
   test(`${what} is refused with a code and a sentence`, REAL, async (t) => {
     const page = await openLibrary(t);
-    const found = await page.evaluate(([s, o]) => codeOf(lib.loadModel(s, o)), [source, options]);
+    const found = await page.evaluate(([s, o]) => codeOf(lib.load(s, o)), [source, options]);
     assert.match(found, expected);
   });
 }
@@ -181,7 +181,7 @@ for (const [what, source, options, expected] of REFUSED) {
 test("requests that cannot be answered are refused one by one", REAL, async (t) => {
   const page = await openLibrary(t);
   const found = await page.evaluate(async () => {
-    const model = await lib.loadModel("model.gguf", { nCtx: 32 });
+    const model = await lib.load("model.gguf", { nCtx: 32 });
     const codes = [];
     codes.push(await codeOf(model.generate("word ".repeat(40)).result));
     codes.push(await codeOf(model.generate("Once", { topP: 2 }).result));
@@ -205,10 +205,10 @@ test("loading can be aborted while the download is stuck", REAL, async (t) => {
     const controller = new AbortController();
     const arrived = new Promise((resolve) => (window.onArrived = resolve));
     const onProgress = ({ loaded }) => loaded > 0 && window.onArrived();
-    const loading = codeOf(lib.loadModel("stuck.gguf", { signal: controller.signal, onProgress }));
+    const loading = codeOf(lib.load("stuck.gguf", { signal: controller.signal, onProgress }));
     await arrived;
     controller.abort();
-    const early = codeOf(lib.loadModel("model.gguf", { signal: AbortSignal.abort() }));
+    const early = codeOf(lib.load("model.gguf", { signal: AbortSignal.abort() }));
     return [await loading, await early];
   });
   for (const text of found) assert.match(text, /^AbortError\|/);

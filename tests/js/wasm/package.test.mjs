@@ -58,14 +58,14 @@ for (const resolution of ["nodenext", "bundler"]) {
     const user = path.join(folder, "user.mts");
     writeFileSync(
       user,
-      `import { BitnetError, loadModel, type Model, type ModelInfo } from "libbitnet";
-       const model: Model = await loadModel(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
+      `import { BitnetError, load, type Model, type ModelInfo } from "libbitnet";
+       const model: Model = await load(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
        const info: ModelInfo = model.info;
        for await (const { token, text } of model.generate("a", { maxTokens: 3 })) console.log(token + 1, text.length);
        const { tokenIds, timings } = await model.generate(info.name).result;
        const rate: number = tokenIds.length / timings.decode_s;
        // @ts-expect-error: there is no such tier
-       await loadModel("x", { tier: "avx512" });
+       await load("x", { tier: "avx512" });
        export const e: BitnetError = new BitnetError("a.b", String(rate));
       `,
     );

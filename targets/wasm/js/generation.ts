@@ -1,0 +1,84 @@
+/* generation.ts: the page's end of one generate request: an iterable of tokens, and the result. */
+import type { GenerateRequest, WorkerClient } from "./rpc.js";
+import type { GeneratedToken, GenerateResult, Generation } from "./types.js";
+
+/** Calls onAbort once, now or later; the returned function stops listening. */
+export function whenAborted(signal: AbortSignal | undefined, onAbort: () => void): () => void {
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  return () => signal?.removeEventListener("abort", onAbort);
+}
+
+/** Tokens wait here between the worker, which sends them when it likes, and the reader, who may be slow. */
+class TokenQueue {
+  private readonly tokens: GeneratedToken[] = [];
+  private end: { error: unknown } | "open" | "closed" = "open";
+  private wake: (() => void) | undefined;
+
+  push(tokens: GeneratedToken[]): void {
+    this.tokens.push(...tokens);
+    this.wake?.();
+  }
+
+  close(): void {
+    this.end = "closed";
+    this.wake?.();
+  }
+
+  fail(error: unknown): void {
+    this.end = { error };
+    this.wake?.();
+  }
+
+  async next(): Promise<GeneratedToken | undefined> {
+    for (;;) {
+      const token = this.tokens.shift();
+      if (token) return token;
+      if (this.end === "closed") return undefined;
+      if (this.end !== "open") throw this.end.error;
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+  }
+}
+
+export class WorkerGeneration implements Generation {
+  readonly result: Promise<GenerateResult>;
+  readonly cancel: () => void;
+  private readonly queue = new TokenQueue();
+
+  constructor(client: WorkerClient, request: GenerateRequest, signal: AbortSignal | undefined) {
+    const promptTokenIds: number[] = [];
+    const tokenIds: number[] = [];
+    let text = "";
+    const take = (tokens: GeneratedToken[]): void => {
+      for (const t of tokens) {
+        if (t.token >= 0) tokenIds.push(t.token);
+        text += t.text;
+      }
+      this.queue.push(tokens);
+    };
+    const call = client.call(request, (reply) => {
+      if (reply.type === "prompt") promptTokenIds.push(...reply.tokenIds);
+      if (reply.type === "tokens") take(reply.tokens);
+    });
+    this.cancel = () => void client.call({ op: "abort", target: call.id }).done.catch(() => undefined);
+    const stopListening = whenAborted(signal, this.cancel);
+    this.result = call.done.then(({ text: tail, finishReason, timings }) => {
+      if (tail !== "") take([{ token: -1, text: tail }]);
+      this.queue.close();
+      return { text, promptTokenIds, tokenIds, finishReason, timings, seed: String(request.seed) };
+    });
+    /* Those who only iterate get the error there; it must not count as unhandled here. */
+    this.result.catch((error: unknown) => this.queue.fail(error)).finally(stopListening);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
+    let isWhole = false;
+    try {
+      for (let token = await this.queue.next(); token; token = await this.queue.next()) yield token;
+      isWhole = true;
+    } finally {
+      if (!isWhole) this.cancel();
+    }
+  }
+}
