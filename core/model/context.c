@@ -125,16 +125,16 @@ static bitnet_backend_need need_of(const bitnet_model *m, int32_t n_ctx, int32_t
     return need;
 }
 
-uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
+uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits) {
     bitnet_backend_need need = need_of(m, n_ctx, default_batch(n_batch, n_ctx));
     uint64_t size[N_ACTS], floats = 0;
-    act_sizes(size, &m->hp, need.n_batch, 1);
+    act_sizes(size, &m->hp, need.n_batch, n_logits);
     for (size_t i = 0; i < N_ACTS; i++)
         floats += size[i];
     floats += (uint64_t)n_ctx * (uint64_t)m->hp.n_rot; /* cosines and sines */
     return floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
-           (uint64_t)need.n_batch * sizeof(bitnet_token) + sizeof(bitnet_head_row) +
-           m->ops->plan(m->backend, &need);
+           (uint64_t)need.n_batch * sizeof(bitnet_token) +
+           (uint64_t)n_logits * sizeof(bitnet_head_row) + m->ops->plan(m->backend, &need);
 }
 
 bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, bitnet_error *err) {

@@ -175,13 +175,14 @@ uint64_t bitnet_model_ctx_size(const bitnet_model *m, int32_t n_ctx) {
     return bitnet_kv_size(m, n_ctx);
 }
 
-bitnet_memory_plan bitnet_model_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch) {
+bitnet_memory_plan bitnet_model_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch,
+                                     int32_t n_logits) {
     bitnet_memory_plan p = {0};
     if (!m->arch) return p;
     if (n_ctx <= 0) n_ctx = m->hp.n_ctx_train;
     bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);
     bitnet_weights_memory(&m->weights, &wd, &p.mapped, &p.copied);
     p.kv = bitnet_kv_size(m, n_ctx);
-    p.scratch = bitnet_ctx_plan(m, n_ctx, n_batch);
+    p.scratch = bitnet_ctx_plan(m, n_ctx, n_batch, n_logits < 1 ? 1 : n_logits);
     return p;
 }

@@ -31,6 +31,6 @@ struct bitnet_model {
 bitnet_weights_desc bitnet_model_weights_desc(const bitnet_model *m,
                                               const bitnet_progress *progress);
 /* What bitnet_ctx_create and the backend below it allocate, KV cache not counted. */
-uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch);
+uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits);
 
 #endif

@@ -14,14 +14,14 @@
 #include "base/os.h"
 #include "bitnet/bitnet.h"
 #include "exports.h"
+#include "json.h"
+#include "plan.h"
 #include "transport_ws.h"
 
-#define FILE_ALIGN   64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
-#define RING_CAP     4096
-#define PATIENCE     500000000u  /* ns that records wait in the rings for a first connection */
-#define MEMORY_EACH  1000000000u /* ns between two records of the memory metric */
-#define JSON_CAP     2048
-#define PREFIX_SHARE 8 /* earlier prompts may take an eighth of what the model file takes */
+#define FILE_ALIGN  64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
+#define RING_CAP    4096
+#define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
+#define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
 
 struct bitnet_session {
     uint8_t *file; /* [file_size] */
@@ -42,7 +42,7 @@ struct bitnet_session {
 
     bitnet_event event; /* the one polled last */
     bitnet_error err;
-    char json[JSON_CAP];
+    char json[SESSION_JSON_CAP];
 };
 
 /* ---- life ------------------------------------------------------------------ */
@@ -99,26 +99,38 @@ fail:
     return NULL;
 }
 
-void *bitnet_session_reserve(bitnet_session *s, size_t size) {
-    uint64_t room = 0;
+/* Memory for the file, and the certainty that `room` more is there: the heap grows once. */
+static uint8_t *take_memory(uint64_t size, double room) {
+    uint64_t block = 0;
+    if (ck_align(size ? size : 1, FILE_ALIGN, &block) || block > SIZE_MAX ||
+        room > (double)SIZE_MAX)
+        return NULL;
+    uint8_t *file = aligned_alloc(FILE_ALIGN, (size_t)block);
+    void *rest = file && room > 0 ? malloc((size_t)room) : file;
+    if (!rest) free(file);
+    if (rest != file) free(rest);
+    return rest ? file : NULL;
+}
+
+void *bitnet_session_reserve(bitnet_session *s, size_t size, double room) {
     if (s->file) {
         bitnet_fail(&s->err, BITNET_E_INVAL, "session.reserved",
                     "the session holds a file already");
         return NULL;
     }
-    if (!ck_align(size ? size : 1, FILE_ALIGN, &room) && room <= SIZE_MAX)
-        s->file = aligned_alloc(FILE_ALIGN, (size_t)room);
+    s->file = take_memory(size, room);
     if (!s->file)
         bitnet_fail(
             &s->err, BITNET_E_NOMEM, "session.memory",
-            "the model file needs %.1f MB, and the browser gave no more than the %.1f MB that "
-            "the page holds already",
-            (double)size * 1e-6, (double)bitnet_os_rss() * 1e-6);
+            "the model needs %.1f MB, of which its file is %.1f MB, and the browser gave no more "
+            "than the %.1f MB that the page holds already",
+            ((double)size + room) * 1e-6, (double)size * 1e-6, (double)bitnet_os_rss() * 1e-6);
     s->file_size = size;
     return s->file;
 }
 
-bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx) {
+bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx,
+                                  bitnet_kv_type cache_type_k, bitnet_kv_type cache_type_v) {
     if (!s->file || s->model)
         return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
                            "load comes after reserve, once");
@@ -127,19 +139,29 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
                                 .map = source_map,
                                 .may_rewrite = true,
                                 .ctx = s};
-    bitnet_model_desc md = {.source = &s->source, .n_threads = n_threads};
-    bitnet_status st = bitnet_model_load(&s->model, &md, &s->err);
+    wasm_how how = {n_threads, n_ctx, cache_type_k, cache_type_v, BITNET_AUTO};
+    wasm_plan plan;
+    bitnet_model *header = NULL;
+    bitnet_status st = wasm_plan_make(&plan, &how, &header, &s->source, &s->err);
+    bitnet_model_free(header);
     if (st < 0) return st;
-    s->n_ctx = n_ctx > 0 ? n_ctx : bitnet_model_get_info(s->model).n_ctx_train;
-    size_t value_size = bitnet_tier_value_size(s->model, s->n_ctx);
-    bool has_tier = bitnet_tier_mem_open(&s->prefixes, s->file_size / PREFIX_SHARE, value_size,
-                                         NULL) == BITNET_OK;
-    bitnet_engine_desc ed = {.model = s->model,
-                             .n_batch = 32, /* a stop takes effect between two passes */
-                             .n_ctx = n_ctx,
-                             .ring = s->engine_ring,
-                             .tiers = &s->prefixes,
-                             .n_tiers = has_tier};
+    const bitnet_model_desc md = {.source = &s->source,
+                                  .n_threads = n_threads,
+                                  .cache_type_k = cache_type_k,
+                                  .cache_type_v = cache_type_v,
+                                  .staged = how.staged};
+    st = bitnet_model_load(&s->model, &md, &s->err);
+    if (st < 0) return st;
+    s->n_ctx = how.n_ctx;
+    bool has_tier =
+        bitnet_tier_mem_open(&s->prefixes, wasm_prefix_size(s->file_size),
+                             bitnet_tier_value_size(s->model, s->n_ctx), NULL) == BITNET_OK;
+    const bitnet_engine_desc ed = {.model = s->model,
+                                   .n_batch = WASM_BATCH,
+                                   .n_ctx = s->n_ctx,
+                                   .ring = s->engine_ring,
+                                   .tiers = &s->prefixes,
+                                   .n_tiers = has_tier};
     return bitnet_engine_create(&s->engine, &ed, &s->err);
 }
 
@@ -152,19 +174,11 @@ const char *bitnet_session_error_text(const bitnet_session *s) {
 
 /* ---- JSON, for what is asked once per model or answer ----------------------- */
 
-/* Quotes, backslashes and control bytes escaped; names in a file may hold any byte but zero, and
- * the reader's UTF-8 decoder replaces what is not UTF-8. */
-static size_t put_string(char *out, size_t cap, size_t at, const char *key, const char *text) {
-    at += (size_t)snprintf(out + at, cap - at, "\"%s\":\"", key);
-    for (; *text && at + 16 < cap; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\' || c < 0x20)
-            at += (size_t)snprintf(out + at, cap - at, "\\u%04x", c);
-        else
-            out[at++] = (char)c;
-    }
-    at += (size_t)snprintf(out + at, cap - at, "\",");
-    return at;
+char *session_json(bitnet_session *s) {
+    return s->json;
+}
+bitnet_error *session_error(bitnet_session *s) {
+    return &s->err;
 }
 
 const char *bitnet_session_info(bitnet_session *s) {
@@ -172,12 +186,12 @@ const char *bitnet_session_info(bitnet_session *s) {
     char *out = s->json;
     size_t at = 1;
     out[0] = '{';
-    at = put_string(out, JSON_CAP, at, "arch", i.arch);
-    at = put_string(out, JSON_CAP, at, "name", i.name);
-    at = put_string(out, JSON_CAP, at, "backend", i.backend);
-    at = put_string(out, JSON_CAP, at, "tier", i.tier);
-    at = put_string(out, JSON_CAP, at, "tokenizer", i.tokenizer);
-    snprintf(out + at, JSON_CAP - at,
+    at = json_put_string(out, SESSION_JSON_CAP, at, "arch", i.arch);
+    at = json_put_string(out, SESSION_JSON_CAP, at, "name", i.name);
+    at = json_put_string(out, SESSION_JSON_CAP, at, "backend", i.backend);
+    at = json_put_string(out, SESSION_JSON_CAP, at, "tier", i.tier);
+    at = json_put_string(out, SESSION_JSON_CAP, at, "tokenizer", i.tokenizer);
+    snprintf(out + at, SESSION_JSON_CAP - at,
              "\"threads\":%d,\"nCtx\":%d,\"nCtxTrain\":%d,\"nLayer\":%d,\"nEmbd\":%d,\"nVocab\":%d,"
              "\"nParams\":%" PRIu64 ",\"fileSize\":%" PRIu64 ",\"weightSize\":%" PRIu64
              ",\"tokenBytes\":%" PRIu64 ",\"contextSize\":%" PRIu64 "}",
@@ -265,7 +279,7 @@ int32_t bitnet_session_event_n_prompt(const bitnet_session *s) {
 
 const char *bitnet_session_event_end(bitnet_session *s) {
     const bitnet_timings *t = &s->event.timings;
-    snprintf(s->json, JSON_CAP,
+    snprintf(s->json, SESSION_JSON_CAP,
              "{\"finish_reason\":\"%s\",\"timings\":{\"n_prompt\":%d,\"n_prompt_computed\":%d,"
              "\"n_generated\":%d,\"n_drafted\":%d,\"n_accepted\":%d,\"tokenize_s\":%.9g,\"prefill_"
              "s\":%.9g,\"ttft_s\":%.9g,"

@@ -24,9 +24,18 @@ typedef struct bitnet_session bitnet_session;
 
 EXPORT bitnet_session *bitnet_session_create(void); /* NULL: out of memory */
 EXPORT void bitnet_session_free(bitnet_session *s); /* NULL is fine */
-/* Room for a file of `size` bytes, once per session. NULL: the browser does not give that much. */
-EXPORT void *bitnet_session_reserve(bitnet_session *s, size_t size);
-EXPORT bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx);
+/* From the first len bytes of a file of file_size: what the model is and takes, as JSON (the members are in
+ * plan.c); or {"needMore": n}, when the first n bytes are needed; NULL when it will not do. n_ctx 0: what
+ * load would choose. */
+EXPORT const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t len,
+                                       double file_size, int32_t n_ctx, bitnet_kv_type cache_type_k,
+                                       bitnet_kv_type cache_type_v);
+/* Room for a file of `size` bytes, once per session, in a heap that has `room` bytes beside it. NULL: the
+ * browser does not give that much. */
+EXPORT void *bitnet_session_reserve(bitnet_session *s, size_t size, double room);
+/* n_ctx 0: as long as the model was trained for, unless keys and values would be large beside the file. */
+EXPORT bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx,
+                                         bitnet_kv_type cache_type_k, bitnet_kv_type cache_type_v);
 EXPORT const char *bitnet_session_error_id(const bitnet_session *s);
 EXPORT const char *bitnet_session_error_text(const bitnet_session *s);
 /* The members of ModelInfo in js/types.ts that come from the file, as JSON. */

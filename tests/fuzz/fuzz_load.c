@@ -60,7 +60,7 @@ static void describe(const bitnet_model *model) {
         if (!ti.layout || !ti.type) abort();
     for (int32_t i = 0; bitnet_model_get_meta(model, i, &key, value, sizeof value); i++)
         if (strlen(value) >= sizeof value) abort();
-    bitnet_model_plan(model, 64, 8);
+    bitnet_model_plan(model, 64, 8, 1);
 }
 
 static void load_and_run(gguf_bytes *file, uint8_t how) {

@@ -348,7 +348,7 @@ static void a_vocabulary_alone_tokenizes_and_does_not_run(void **state) {
     assert_int_equal(bitnet_tokenize(m, "Az", 2, 0, ids, 4), 2);
     assert_int_equal(ids[0], 'A');
     assert_int_equal(ids[1], 'z');
-    bitnet_memory_plan plan = bitnet_model_plan(m, 512, 32), nothing = {0};
+    bitnet_memory_plan plan = bitnet_model_plan(m, 512, 32, 1), nothing = {0};
     assert_memory_equal(&plan, &nothing, sizeof plan);
     bitnet_model_free(m);
     desc.level = BITNET_LOAD_WEIGHTS;

@@ -382,11 +382,11 @@ static void the_memory_plan_is_what_loading_and_a_context_allocate(void **state)
             m.n_ff = 2048, m.has_vocab = true;
             m.embd_type = rows[i].embd, m.vector_type = rows[i].vector;
             assert_int_equal(tiny_model_load(&header, &m, &hd, NULL), BITNET_OK);
-            bitnet_memory_plan plan = bitnet_model_plan(header.model, 48, 8);
+            bitnet_memory_plan plan = bitnet_model_plan(header.model, 48, 8, 1);
             bitnet_model_info info = bitnet_model_get_info(header.model);
             tiny_model_close(&header);
             assert_int_equal(tiny_model_load(&t, &m, &desc, NULL), BITNET_OK);
-            bitnet_memory_plan loaded = bitnet_model_plan(t.model, 48, 8);
+            bitnet_memory_plan loaded = bitnet_model_plan(t.model, 48, 8, 1);
             assert_memory_equal(&plan, &loaded, sizeof plan); /* the header foretold it */
             assert_int_equal(info.token_bytes, bitnet_model_get_info(t.model).token_bytes);
             assert_int_equal(plan.copied > 0, rows[i].is_copied);
@@ -416,7 +416,7 @@ static void every_ternary_container_takes_the_memory_that_the_plan_says(void **s
         tiny_model m = wide(types[i]);
         tiny_loaded t;
         assert_int_equal(tiny_model_load(&t, &m, &desc, NULL), BITNET_OK);
-        bitnet_memory_plan plan = bitnet_model_plan(t.model, 0, 0);
+        bitnet_memory_plan plan = bitnet_model_plan(t.model, 0, 0, 1);
         /* two layers of q, o 256*256, k, v 256*128, gate, up, down 256*256, four weights a byte */
         assert_int_equal(plan.copied, 2 * (5 * 256 * 256 + 2 * 256 * 128) / 4);
         live[i] = count.live;
@@ -439,7 +439,7 @@ static void weights_in_memory_of_the_model_alone_are_packed_where_they_lie(void 
     src.may_rewrite = true;
     bitnet_model_desc desc = {.source = &src, .allocator = count_alloc_of(&count)};
     assert_int_equal(bitnet_model_load(&own, &desc, NULL), BITNET_OK);
-    bitnet_memory_plan plan = bitnet_model_plan(own, 0, 0);
+    bitnet_memory_plan plan = bitnet_model_plan(own, 0, 0, 1);
     assert_int_equal(plan.copied, 0);
     assert_int_equal(plan.mapped, bitnet_model_get_info(own).weight_size);
     tiny_model_logits(own, got);

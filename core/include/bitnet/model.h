@@ -200,8 +200,9 @@ typedef struct bitnet_memory_plan {
     uint64_t kv;      /* KV cache */
     uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
 } bitnet_memory_plan;
+/* n_ctx, n_batch and n_logits as in bitnet_ctx_desc. */
 BITNET_API bitnet_memory_plan bitnet_model_plan(const bitnet_model *model, int32_t n_ctx,
-                                                int32_t n_batch);
+                                                int32_t n_batch, int32_t n_logits);
 
 #ifdef __cplusplus
 }

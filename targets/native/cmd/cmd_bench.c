@@ -387,7 +387,7 @@ static bitnet_status check_memory(const bench_test *t, const bitnet_model *m, bi
     uint64_t size = 0, room = memory_free();
     for (int32_t i = 0; i < t->n_parallel; i++) {
         const bitnet_ctx_desc d = desc_of(t, m, i);
-        const bitnet_memory_plan p = bitnet_model_plan(m, d.n_ctx, d.n_batch);
+        const bitnet_memory_plan p = bitnet_model_plan(m, d.n_ctx, d.n_batch, d.n_logits);
         size += p.kv + p.scratch;
     }
     if (t->n_parallel == 1 || size <= room) return BITNET_OK;

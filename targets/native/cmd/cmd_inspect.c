@@ -129,7 +129,8 @@ static void print_sums(const sums *s) {
 }
 
 static void print_memory(const inspect *in, const bitnet_model *m, const bitnet_model_info *info) {
-    bitnet_memory_plan p = bitnet_model_plan(m, in->n_ctx, BITNET_BATCH_DEFAULT);
+    bitnet_memory_plan p =
+        bitnet_model_plan(m, in->n_ctx, BITNET_BATCH_DEFAULT, 1 + BITNET_DRAFT_DEFAULT);
     printf("\nmemory for %d tokens, in passes of %d\n", in->n_ctx, BITNET_BATCH_DEFAULT);
     const struct {
         const char *name;
@@ -229,7 +230,8 @@ static void json_sums(cJSON *o, const sums *s) {
 }
 
 static void json_memory(cJSON *o, const inspect *in, const bitnet_model *m) {
-    bitnet_memory_plan p = bitnet_model_plan(m, in->n_ctx, BITNET_BATCH_DEFAULT);
+    bitnet_memory_plan p =
+        bitnet_model_plan(m, in->n_ctx, BITNET_BATCH_DEFAULT, 1 + BITNET_DRAFT_DEFAULT);
     cJSON *memory = cJSON_AddObjectToObject(o, "memory");
     cJSON_AddNumberToObject(memory, "n_ctx", in->n_ctx);
     cJSON_AddNumberToObject(memory, "n_batch", BITNET_BATCH_DEFAULT);

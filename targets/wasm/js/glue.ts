@@ -10,8 +10,23 @@ export interface Glue {
   stackRestore(pointer: number): void;
   _bitnet_session_create(): number;
   _bitnet_session_free(session: number): void;
-  _bitnet_session_reserve(session: number, size: number): number;
-  _bitnet_session_load(session: number, nThreads: number, nCtx: number): number;
+  _bitnet_session_plan(
+    session: number,
+    bytes: number,
+    len: number,
+    fileSize: number,
+    nCtx: number,
+    cacheTypeK: number,
+    cacheTypeV: number,
+  ): number;
+  _bitnet_session_reserve(session: number, size: number, room: number): number;
+  _bitnet_session_load(
+    session: number,
+    nThreads: number,
+    nCtx: number,
+    cacheTypeK: number,
+    cacheTypeV: number,
+  ): number;
   _bitnet_session_error_id(session: number): number;
   _bitnet_session_error_text(session: number): number;
   _bitnet_session_info(session: number): number;

@@ -10,8 +10,9 @@
 import { BitnetError } from "./errors.js";
 import { whenAborted, WorkerGeneration } from "./generation.js";
 import { WorkerClient, type LoadRequest } from "./rpc.js";
-import { TIERS } from "./types.js";
+import { CACHE_TYPES, TIERS } from "./types.js";
 import type {
+  CacheType,
   GenerateOptions,
   Generation,
   LoadOptions,
@@ -35,6 +36,10 @@ function refuse(what: string): never {
 function checkInteger(name: string, value: number | undefined, min: number, max: number): number | undefined {
   if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return value;
   return refuse(`${name} is ${value}; it is a whole number from ${min} to ${max}.`);
+}
+
+function cacheType(name: string, value: CacheType = "auto"): CacheType {
+  return CACHE_TYPES.includes(value) ? value : refuse(`${name} is "${value}"; it is ${CACHE_TYPES.join(", ")}.`);
 }
 
 function readSeed(value: number | bigint | string): bigint {
@@ -75,7 +80,11 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
     source: typeof source === "string" || source instanceof URL ? absolute(source) : source,
     threads: checkInteger("threads", options.threads, 1, MAX_THREADS),
     tier,
-    nCtx: checkInteger("nCtx", options.nCtx, 1, 1 << 20) ?? 0,
+    how: {
+      nCtx: checkInteger("nCtx", options.nCtx, 1, 1 << 20) ?? 0,
+      cacheTypeK: cacheType("cacheTypeK", options.cacheTypeK),
+      cacheTypeV: cacheType("cacheTypeV", options.cacheTypeV),
+    },
     baseUrl: baseUrl === undefined ? undefined : absolute(baseUrl),
     track: track && { url: trackUrl(track.url), name: track.name ?? "tab" },
   };

@@ -60,7 +60,7 @@ export async function loadSession(
       onProgress({ phase: "download", loaded: bytes, total });
     });
     onProgress({ phase: "prepare", loaded: size, total: size });
-    session.load(threads.value, request.nCtx);
+    session.load(threads.value, request.how);
     if (request.track) {
       const instanceId = crypto.getRandomValues(new BigUint64Array(1))[0]! || 1n;
       session.trackOpen(request.track.url, request.track.name, instanceId);

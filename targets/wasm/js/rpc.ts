@@ -4,6 +4,7 @@
  * "tokens", then one "done" or one "error". worker.ts says what each request does.
  */
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
+import type { LoadHow } from "./session.js";
 import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Tier, Timings, TrackState } from "./types.js";
 
 export interface LoadRequest {
@@ -11,7 +12,7 @@ export interface LoadRequest {
   source: string | Blob | ArrayBuffer;
   threads: number | undefined;
   tier: Tier | undefined;
-  nCtx: number;
+  how: LoadHow;
   baseUrl: string | undefined;
   track: { url: string; name: string } | undefined;
 }

@@ -6,10 +6,40 @@
 import type { ByteSink } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Glue, Instance } from "./glue.js";
-import type { FinishReason, ModelInfo, Timings, TrackState } from "./types.js";
+import { CACHE_TYPES, type CacheType, type FinishReason, type ModelInfo, type Timings, type TrackState } from "./types.js";
 
 /** What the model file and the module say; the rest of ModelInfo is about how they were chosen. */
 export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason">;
+
+/** nCtx 0: chosen by the model's size. */
+export interface LoadHow {
+  nCtx: number;
+  cacheTypeK: CacheType;
+  cacheTypeV: CacheType;
+}
+
+/** What the first bytes of a file tell; the members are written in targets/wasm/plan.c. Bytes. */
+export interface ModelPlan {
+  arch: string;
+  name: string;
+  fileSize: number;
+  nParams: number;
+  nCtxTrain: number;
+  nLayer: number;
+  nEmbd: number;
+  nVocab: number;
+  nCtx: number;
+  isStaged: boolean;
+  tokenBytes: number;
+  ternaryBytes: number;
+  headBytes: number;
+  memory: { file: number; copies: number; kv: number; scratch: number; total: number };
+}
+
+/** bitnet_kv_type of a load. */
+function cacheTypes(how: LoadHow): [number, number] {
+  return [CACHE_TYPES.indexOf(how.cacheTypeK), CACHE_TYPES.indexOf(how.cacheTypeV)];
+}
 
 export interface SamplerFields {
   temp?: number;
@@ -55,15 +85,27 @@ export class Session implements ByteSink {
 
   /* ---- loading ---- */
 
-  reserve(size: number): void {
-    if (size > HEAP_MAX) {
+  /** From the first bytes of a file; the number of bytes to come back with where these are too few. */
+  plan(bytes: Uint8Array, fileSize: number, how: LoadHow): ModelPlan | number {
+    return this.withBytes(Math.max(bytes.length, 1), (at) => {
+      this.heap().set(bytes, at);
+      const json = this.glue._bitnet_session_plan(this.self, at, bytes.length, fileSize, how.nCtx, ...cacheTypes(how));
+      if (json === 0) throw this.error();
+      const plan = JSON.parse(this.text(json)) as ModelPlan | { needMore: number };
+      return "needMore" in plan ? plan.needMore : plan;
+    });
+  }
+
+  /** Room for the file, in a heap that has `room` bytes beside it. */
+  reserve(size: number, room = 0): void {
+    if (size + room > HEAP_MAX) {
       const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
       throw new BitnetError(
         "session.memory",
-        `the model file needs ${mb(size)}, and WebAssembly has at most ${mb(HEAP_MAX)}`,
+        `the model needs ${mb(size + room)}, of which its file is ${mb(size)}, and WebAssembly has at most ${mb(HEAP_MAX)}`,
       );
     }
-    this.file = this.glue._bitnet_session_reserve(this.self, size) >>> 0;
+    this.file = this.glue._bitnet_session_reserve(this.self, size, room) >>> 0;
     if (this.file === 0) throw this.error();
   }
 
@@ -71,8 +113,8 @@ export class Session implements ByteSink {
     this.heap().set(bytes, this.file + at);
   }
 
-  load(nThreads: number, nCtx: number): void {
-    if (this.glue._bitnet_session_load(this.self, nThreads, nCtx) < 0) throw this.error();
+  load(nThreads: number, how: LoadHow): void {
+    if (this.glue._bitnet_session_load(this.self, nThreads, how.nCtx, ...cacheTypes(how)) < 0) throw this.error();
   }
 
   info(): SessionInfo {

@@ -7,6 +7,10 @@
 export type Tier = "simd128" | "relaxed";
 export const TIERS: readonly Tier[] = ["simd128", "relaxed"];
 
+/** How keys or values are kept; "auto" is f16, f32 for the smallest models. In bitnet_kv_type's order. */
+export const CACHE_TYPES = ["auto", "f16", "f32", "q8_0"] as const;
+export type CacheType = (typeof CACHE_TYPES)[number];
+
 /** Where the bytes of a GGUF file come from. An ArrayBuffer is copied. */
 export type ModelSource = string | URL | Blob | ArrayBuffer;
 
@@ -40,8 +44,10 @@ export interface LoadOptions {
   threads?: number;
   /** Forces a tier; an error where it does not work. */
   tier?: Tier;
-  /** Context window in tokens. Default: what the model was trained with. */
+  /** Context window in tokens. Default: what the model was trained with, less where that would take much memory. */
   nCtx?: number;
+  cacheTypeK?: CacheType;
+  cacheTypeV?: CacheType;
   /** Reports to a hub while the model lives. An absent hub is no error. */
   track?: TrackOptions;
   /** Where worker.js and the modules lie, when not beside index.js. */

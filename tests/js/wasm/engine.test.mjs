@@ -103,6 +103,49 @@ test("the file is in the heap once", async () => {
   assert.ok(heap <= allowed, `the heap has ${heap} bytes; ${allowed} are allowed`);
 });
 
+test("the first bytes of a file tell what it takes, and the heap takes no more", async () => {
+  const session = new Session(await startModule());
+  let bytes = 16;
+  const asked = [];
+  let plan = session.plan(MODEL.subarray(0, bytes), MODEL.length);
+  for (; plan.needMore; plan = session.plan(MODEL.subarray(0, bytes), MODEL.length)) {
+    assert.ok(plan.needMore > bytes && plan.needMore < MODEL.length / 2, `${plan.needMore} after ${bytes}`);
+    asked.push((bytes = plan.needMore));
+  }
+  assert.ok(asked.length >= 1 && asked.length < 12, asked.join());
+  const { memory } = plan;
+  assert.equal(plan.fileSize, MODEL.length);
+  assert.equal(plan.nCtx, 512);
+  assert.ok(plan.ternaryBytes > 0 && plan.headBytes > 0 && plan.ternaryBytes + plan.headBytes <= MODEL.length);
+  assert.equal(memory.total, memory.file + memory.copies + memory.kv + memory.scratch);
+  assert.equal(session.load(MODEL), 0);
+  session.generate("Once upon a time");
+  const info = session.info();
+  assert.equal(info.contextSize, memory.kv);
+  const heap = session.m.memory.buffer.byteLength;
+  assert.ok(heap <= memory.total + 8 * MB, `the heap has ${heap} bytes; ${memory.total} were planned`);
+  assert.ok(heap >= memory.file + memory.kv, `the heap has ${heap} bytes`);
+});
+
+test("a plan follows the window and the type of the cache", async () => {
+  const session = new Session(await startModule());
+  const kv = (options) => session.plan(MODEL, MODEL.length, options).memory.kv;
+  assert.equal(kv({ nCtx: 64 }), kv({ nCtx: 512 }) / 8);
+  assert.equal(kv({ nCtx: 64, cacheType: 1 }), kv({ nCtx: 64, cacheType: 2 }) / 2);
+  const page = Buffer.from("<!doctype html><title>404</title>");
+  assert.equal(session.plan(page, page.length), undefined);
+  assert.equal(session.error().id, "gguf.magic");
+  session.free();
+});
+
+test("memory that is needed beside the file is asked for with it", async () => {
+  const session = new Session(await startModule("bitnet-simd128", { maximumMb: 32 }));
+  assert.equal(session.m._bitnet_session_reserve(session.self, 4 * MB, 64 * MB), 0);
+  assert.match(session.error().text, /68\.0 MB, of which its file is 4\.0 MB/);
+  assert.notEqual(session.m._bitnet_session_reserve(session.self, 4 * MB, 8 * MB), 0);
+  session.free();
+});
+
 test("decoding does not grow the heap", async () => {
   const session = await loadedSession();
   session.generate("Once upon a time", { maxTokens: 4 });
@@ -140,7 +183,7 @@ test("an unknown architecture is refused by its name", async () => {
 
 test("a file larger than the browser gives is refused, and the session can be freed", async () => {
   const session = new Session(await startModule("bitnet-simd128", { maximumMb: 16 }));
-  assert.equal(session.m._bitnet_session_reserve(session.self, 64 * MB), 0);
+  assert.equal(session.m._bitnet_session_reserve(session.self, 64 * MB, 0), 0);
   assert.equal(session.error().id, "session.memory");
   assert.match(session.error().text, /64\.0 MB/);
   session.free();
