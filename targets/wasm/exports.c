@@ -130,7 +130,8 @@ void *bitnet_session_reserve(bitnet_session *s, size_t size, double room) {
 }
 
 bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx,
-                                  bitnet_kv_type cache_type_k, bitnet_kv_type cache_type_v) {
+                                  bitnet_kv_type cache_type_k, bitnet_kv_type cache_type_v,
+                                  bitnet_switch staged) {
     if (!s->file || s->model)
         return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
                            "load comes after reserve, once");
@@ -139,7 +140,7 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
                                 .map = source_map,
                                 .may_rewrite = true,
                                 .ctx = s};
-    wasm_how how = {n_threads, n_ctx, cache_type_k, cache_type_v, BITNET_AUTO};
+    wasm_how how = {n_threads, n_ctx, cache_type_k, cache_type_v, staged};
     wasm_plan plan;
     bitnet_model *header = NULL;
     bitnet_status st = wasm_plan_make(&plan, &how, &header, &s->source, &s->err);

@@ -14,12 +14,13 @@
 #include "exports.h"
 #include "json.h"
 
-#define HEAD_SHARE   5 /* the head's copy may take a fifth of what the file takes */
-#define KV_SHARE     4 /* keys and values of a window that nobody asked for: a quarter of it, */
-#define KV_SMALL     ((uint64_t)128 << 20) /* or this */
+#define COPY_SHARE                                                                                 \
+    6 /* what is made at load, with the head's copy, may take a sixth of the file's bytes */
+#define KV_SHARE     6 /* and so may keys and values of a window that nobody asked for, */
+#define KV_SMALL     ((uint64_t)96 << 20) /* or this much */
 #define WINDOW_STEP  256
 #define SHORTEST     512
-#define PREFIX_SHARE 16
+#define PREFIX_SHARE 32
 #define PREFIX_LARGE ((uint64_t)32 << 20)
 #define MODULE_MEMORY                                                                              \
     ((uint64_t)8 << 20) /* stacks, data, vocabulary; INITIAL_MEMORY in cmake/wasm.cmake */
@@ -38,6 +39,13 @@ static bitnet_status open_header(bitnet_model **out, const wasm_how *how,
                                   .cache_type_v = how->cache_type_v,
                                   .staged = how->staged};
     return bitnet_model_load(out, &md, err);
+}
+
+/* Whether the head's copy, which m has and lean has not, is more than its share. */
+static bool is_large(const bitnet_model *m, const bitnet_model *lean, uint64_t file_size) {
+    const uint64_t copy =
+        bitnet_model_plan(m, 1, 1, 1).copied - bitnet_model_plan(lean, 1, 1, 1).copied;
+    return copy > 0 && copy + wasm_prefix_size(file_size) > file_size / COPY_SHARE;
 }
 
 static bitnet_memory_plan plan_of(const bitnet_model *m, int32_t n_ctx) {
@@ -63,7 +71,7 @@ bitnet_status wasm_plan_make(wasm_plan *plan, wasm_how *how, bitnet_model **head
         bitnet_model *lean = NULL;
         without.staged = BITNET_OFF;
         st = open_header(&lean, &without, source, err);
-        if (st >= 0 && plan_of(m, 1).copied - plan_of(lean, 1).copied > source->size / HEAD_SHARE) {
+        if (st >= 0 && is_large(m, lean, source->size)) {
             bitnet_model *staged = m;
             m = lean, lean = staged;
             how->staged = BITNET_OFF;
@@ -142,7 +150,7 @@ static void write_plan(char *out, size_t cap, const bitnet_model *m, const wasm_
 
 const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t len,
                                 double file_size, int32_t n_ctx, bitnet_kv_type cache_type_k,
-                                bitnet_kv_type cache_type_v) {
+                                bitnet_kv_type cache_type_v, bitnet_switch staged) {
     char *out = session_json(s);
     bitnet_error *err = session_error(s);
     head_bytes h = {bytes, len, 0};
@@ -151,8 +159,11 @@ const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t 
                                   .map = head_map,
                                   .may_rewrite = true,
                                   .ctx = &h};
-    wasm_how how = {
-        .n_threads = 1, .n_ctx = n_ctx, .cache_type_k = cache_type_k, .cache_type_v = cache_type_v};
+    wasm_how how = {.n_threads = 1,
+                    .n_ctx = n_ctx,
+                    .cache_type_k = cache_type_k,
+                    .cache_type_v = cache_type_v,
+                    .staged = staged};
     wasm_plan plan;
     bitnet_model *m;
     bitnet_status st = wasm_plan_make(&plan, &how, &m, &source, err);

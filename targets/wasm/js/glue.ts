@@ -18,6 +18,7 @@ export interface Glue {
     nCtx: number,
     cacheTypeK: number,
     cacheTypeV: number,
+    staged: number,
   ): number;
   _bitnet_session_reserve(session: number, size: number, room: number): number;
   _bitnet_session_load(
@@ -26,6 +27,7 @@ export interface Glue {
     nCtx: number,
     cacheTypeK: number,
     cacheTypeV: number,
+    staged: number,
   ): number;
   _bitnet_session_error_id(session: number): number;
   _bitnet_session_error_text(session: number): number;

@@ -10,9 +10,8 @@
 import { BitnetError } from "./errors.js";
 import { whenAborted, WorkerGeneration } from "./generation.js";
 import { WorkerClient, type LoadRequest } from "./rpc.js";
-import { CACHE_TYPES, TIERS } from "./types.js";
+import { CACHE_TYPES, SWITCHES, TIERS } from "./types.js";
 import type {
-  CacheType,
   GenerateOptions,
   Generation,
   LoadOptions,
@@ -38,8 +37,9 @@ function checkInteger(name: string, value: number | undefined, min: number, max:
   return refuse(`${name} is ${value}; it is a whole number from ${min} to ${max}.`);
 }
 
-function cacheType(name: string, value: CacheType = "auto"): CacheType {
-  return CACHE_TYPES.includes(value) ? value : refuse(`${name} is "${value}"; it is ${CACHE_TYPES.join(", ")}.`);
+function oneOf<T extends string>(name: string, value: T | undefined, allowed: readonly T[]): T {
+  const chosen = value ?? allowed[0]!;
+  return allowed.includes(chosen) ? chosen : refuse(`${name} is "${chosen}"; it is ${allowed.join(", ")}.`);
 }
 
 function readSeed(value: number | bigint | string): bigint {
@@ -82,8 +82,9 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
     tier,
     how: {
       nCtx: checkInteger("nCtx", options.nCtx, 1, 1 << 20) ?? 0,
-      cacheTypeK: cacheType("cacheTypeK", options.cacheTypeK),
-      cacheTypeV: cacheType("cacheTypeV", options.cacheTypeV),
+      cacheTypeK: oneOf("cacheTypeK", options.cacheTypeK, CACHE_TYPES),
+      cacheTypeV: oneOf("cacheTypeV", options.cacheTypeV, CACHE_TYPES),
+      stagedHead: oneOf("stagedHead", options.stagedHead, SWITCHES),
     },
     baseUrl: baseUrl === undefined ? undefined : absolute(baseUrl),
     track: track && { url: trackUrl(track.url), name: track.name ?? "tab" },

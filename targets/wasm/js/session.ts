@@ -6,7 +6,8 @@
 import type { ByteSink } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Glue, Instance } from "./glue.js";
-import { CACHE_TYPES, type CacheType, type FinishReason, type ModelInfo, type Timings, type TrackState } from "./types.js";
+import { CACHE_TYPES, SWITCHES } from "./types.js";
+import type { CacheType, FinishReason, ModelInfo, Switch, Timings, TrackState } from "./types.js";
 
 /** What the model file and the module say; the rest of ModelInfo is about how they were chosen. */
 export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason">;
@@ -16,6 +17,7 @@ export interface LoadHow {
   nCtx: number;
   cacheTypeK: CacheType;
   cacheTypeV: CacheType;
+  stagedHead: Switch;
 }
 
 /** What the first bytes of a file tell; the members are written in targets/wasm/plan.c. Bytes. */
@@ -36,9 +38,10 @@ export interface ModelPlan {
   memory: { file: number; copies: number; kv: number; scratch: number; total: number };
 }
 
-/** bitnet_kv_type of a load. */
-function cacheTypes(how: LoadHow): [number, number] {
-  return [CACHE_TYPES.indexOf(how.cacheTypeK), CACHE_TYPES.indexOf(how.cacheTypeV)];
+/** As the exports take it. */
+function numbers(how: LoadHow): [number, number, number, number] {
+  const [k, v] = [how.cacheTypeK, how.cacheTypeV].map((type) => CACHE_TYPES.indexOf(type)) as [number, number];
+  return [how.nCtx, k, v, SWITCHES.indexOf(how.stagedHead)];
 }
 
 export interface SamplerFields {
@@ -89,7 +92,7 @@ export class Session implements ByteSink {
   plan(bytes: Uint8Array, fileSize: number, how: LoadHow): ModelPlan | number {
     return this.withBytes(Math.max(bytes.length, 1), (at) => {
       this.heap().set(bytes, at);
-      const json = this.glue._bitnet_session_plan(this.self, at, bytes.length, fileSize, how.nCtx, ...cacheTypes(how));
+      const json = this.glue._bitnet_session_plan(this.self, at, bytes.length, fileSize, ...numbers(how));
       if (json === 0) throw this.error();
       const plan = JSON.parse(this.text(json)) as ModelPlan | { needMore: number };
       return "needMore" in plan ? plan.needMore : plan;
@@ -114,7 +117,7 @@ export class Session implements ByteSink {
   }
 
   load(nThreads: number, how: LoadHow): void {
-    if (this.glue._bitnet_session_load(this.self, nThreads, how.nCtx, ...cacheTypes(how)) < 0) throw this.error();
+    if (this.glue._bitnet_session_load(this.self, nThreads, ...numbers(how)) < 0) throw this.error();
   }
 
   info(): SessionInfo {

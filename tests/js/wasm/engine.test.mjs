@@ -132,6 +132,10 @@ test("a plan follows the window and the type of the cache", async () => {
   const kv = (options) => session.plan(MODEL, MODEL.length, options).memory.kv;
   assert.equal(kv({ nCtx: 64 }), kv({ nCtx: 512 }) / 8);
   assert.equal(kv({ nCtx: 64, cacheType: 1 }), kv({ nCtx: 64, cacheType: 2 }) / 2);
+  const copies = (staged) => session.plan(MODEL, MODEL.length, { staged }).memory.copies;
+  assert.equal(copies(0), 0); /* a head as small as this lies in a cache */
+  assert.ok(copies(1) > 1 * MB, `${copies(1)} bytes`);
+  assert.equal(copies(2), 0);
   const page = Buffer.from("<!doctype html><title>404</title>");
   assert.equal(session.plan(page, page.length), undefined);
   assert.equal(session.error().id, "gguf.magic");

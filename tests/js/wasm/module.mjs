@@ -60,13 +60,13 @@ export class Session {
   load(file, nCtx = 0) {
     const at = this.m._bitnet_session_reserve(this.self, file.length, 0);
     new Uint8Array(this.m.memory.buffer).set(file, at);
-    return this.m._bitnet_session_load(this.self, 1, nCtx, 0, 0);
+    return this.m._bitnet_session_load(this.self, 1, nCtx, 0, 0, 0);
   }
 
   /** From the first bytes of a file of `size`; undefined when it is refused. */
-  plan(bytes, size, { nCtx = 0, cacheType = 0 } = {}) {
+  plan(bytes, size, { nCtx = 0, cacheType = 0, staged = 0 } = {}) {
     const [at, len] = this.put(bytes);
-    const json = this.m._bitnet_session_plan(this.self, at, len, size, nCtx, cacheType, cacheType);
+    const json = this.m._bitnet_session_plan(this.self, at, len, size, nCtx, cacheType, cacheType, staged);
     this.m._free(at);
     return json === 0 ? undefined : JSON.parse(this.text(json));
   }
