@@ -86,4 +86,10 @@ EXPORT int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *clos
 /* About ten times a second, also while nobody listens: it empties the rings. */
 EXPORT void bitnet_session_pump(bitnet_session *s);
 
+/* SHA-256 of bytes in the heap (exports_hash.c). final writes 32 bytes and frees. */
+typedef struct bitnet_hash bitnet_hash;
+EXPORT bitnet_hash *bitnet_hash_create(void); /* NULL: out of memory */
+EXPORT void bitnet_hash_update(bitnet_hash *h, const void *bytes, size_t n);
+EXPORT void bitnet_hash_final(bitnet_hash *h, uint8_t digest[32]);
+
 #endif

@@ -1,0 +1,22 @@
+/* exports_hash.c: SHA-256 of bytes that lie in the heap already, for what js/storage.ts keeps and
+ * js/loading.ts checks. SubtleCrypto would do it too, but wants a copy of each piece, all of a file
+ * at once, and a secure context. */
+#include <stdlib.h>
+
+#include "base/sha256.h"
+#include "exports.h"
+
+bitnet_hash *bitnet_hash_create(void) {
+    sha256 *h = malloc(sizeof *h);
+    if (h) sha256_init(h);
+    return (bitnet_hash *)h;
+}
+
+void bitnet_hash_update(bitnet_hash *h, const void *bytes, size_t n) {
+    sha256_update((sha256 *)h, bytes, n);
+}
+
+void bitnet_hash_final(bitnet_hash *h, uint8_t digest[32]) {
+    sha256_final((sha256 *)h, digest);
+    free(h);
+}
