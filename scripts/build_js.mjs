@@ -53,7 +53,7 @@ async function buildPackage(modules) {
     external: ["./bitnet-*.mjs"],
   });
   typescript("-p", "targets/wasm/js");
-  for (const name of ["index", "types", "errors"]) cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
+  for (const name of ["index", "types", "errors", "storage"]) cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
   for (const file of modules) {
     if (file.endsWith(".wasm")) {
       cpSync(at("build/wasm", file), at("dist", file));

@@ -29,7 +29,11 @@ export function amountText(loaded: number, total: number | undefined): string {
   return `${part} of ${decimal(total / size)} ${unit} · ${Math.floor((100 * loaded) / total)} %`;
 }
 
-const PHASES: Record<LoadProgress["phase"], string> = { download: "Downloading", prepare: "Preparing" };
+const PHASES: Record<LoadProgress["phase"], string> = {
+  download: "Downloading",
+  verify: "Checking",
+  prepare: "Preparing",
+};
 
 /** undefined: about to start. */
 export function showProgress(progress: LoadProgress | undefined): void {

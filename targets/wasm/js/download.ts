@@ -1,166 +1,277 @@
-/* download.ts: the bytes of a model file, from wherever they are, straight to their place in the heap.
+/* download.ts: the bytes of a model file, from wherever they are, straight to their place in the heap, and those of a
+ * URL to the store as well.
  *
- * Each chunk is copied once, into the place that the sink reserved. Only a server that does not say how long
- * the file is makes the chunks wait in a list until all are there. A damaged or cut file is not noticed
- * here unless the length tells: the C library checks it.
+ * Each chunk is copied once, into the place that the sink reserved. Only a source that does not say how long it is
+ * makes the chunks wait in a list until all are there. A damaged or cut file is not noticed here unless its
+ * length or a digest tells: the C library checks it.
  */
+import { Cache, type HeapFile } from "./cache.js";
 import { BitnetError } from "./errors.js";
+import { fetchFile, type Landing } from "./fetching.js";
+import type { FileFacts } from "./journal.js";
+import type { CacheState, LoadProgress } from "./types.js";
 
-/** Where the bytes go. reserve comes once, before the first write, with the whole size. */
-export interface ByteSink {
-  reserve(size: number): void;
+/** Where the bytes go. Once reserved, a file of another size may still take the place. */
+export interface ByteSink extends HeapFile {
   write(at: number, bytes: Uint8Array): void;
+  /** SHA-256 of the whole in steps; onStep may take its time. */
+  digest(size: number, onStep: (done: number) => Promise<void>): Promise<string>;
 }
 
-/** total is undefined while nobody knows it. */
-export type DownloadProgress = (loaded: number, total: number | undefined) => void;
+export type StreamSource = Blob | ArrayBuffer | ReadableStream<Uint8Array> | FileSystemFileHandle;
+
+export interface DownloadOptions {
+  signal: AbortSignal;
+  cache?: "auto" | "off";
+  /** 64 digits. */
+  sha256?: string | undefined;
+  /** See FetchOptions; what tests cannot wait for. */
+  delays?: readonly number[];
+  stallMs?: number;
+}
+
+/** What became of the file: kept, once the model has proved good, or dropped. */
+export interface Arrived {
+  cache: CacheState;
+  cacheReason: string;
+  /** After the library took the model. */
+  accept(): Promise<void>;
+  /** The library refused the file itself. */
+  reject(): Promise<void>;
+}
+
+type OnProgress = (progress: LoadProgress) => void;
 
 const REPORT_EVERY_MS = 50;
+const RATE_OVER_MS = 3000;
 
-/** Reports at most every 50 ms, the latest state always, and the end at once. */
-function throttled(onProgress: DownloadProgress): DownloadProgress {
-  let last = -Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return (loaded, total) => {
-    clearTimeout(timer);
+/** Reports at most every 50 ms, the latest state always, and the end at once. The rate is that of the last seconds. */
+class Reporter {
+  private last = -Infinity;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private marks: { time: number; loaded: number }[] = [];
+  private kind = "";
+
+  constructor(private readonly onProgress: OnProgress) {}
+
+  report(phase: LoadProgress["phase"], loaded: number, total: number | undefined, fromCache = false): void {
+    clearTimeout(this.timer);
     const send = (): void => {
-      last = performance.now();
-      onProgress(loaded, total);
+      this.last = performance.now();
+      const bytesPerSecond = this.rate(`${phase} ${fromCache}`, loaded);
+      this.onProgress({ phase, loaded, total, bytesPerSecond, fromCache });
     };
-    const wait = last + REPORT_EVERY_MS - performance.now();
+    const wait = this.last + REPORT_EVERY_MS - performance.now();
     if (loaded === total || wait <= 0) send();
-    else timer = setTimeout(send, wait);
-  };
+    else this.timer = setTimeout(send, wait);
+  }
+
+  private rate(kind: string, loaded: number): number | undefined {
+    const time = performance.now();
+    const isBack = loaded < (this.marks.at(-1)?.loaded ?? 0);
+    if (kind !== this.kind || isBack) this.marks = [];
+    this.kind = kind;
+    this.marks.push({ time, loaded });
+    while (this.marks.length > 2 && time - this.marks[0]!.time > RATE_OVER_MS) this.marks.shift();
+    const first = this.marks[0]!;
+    return time > first.time ? (1000 * (loaded - first.loaded)) / (time - first.time) : undefined;
+  }
 }
 
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** An abort stays what it is; everything else becomes a BitnetError. */
-function failure(error: unknown, signal: AbortSignal, code: string, what: string): unknown {
-  if (signal.aborted || error instanceof BitnetError) return error;
-  return new BitnetError(code, `${what}: ${reasonOf(error)}`);
-}
+/** What is not over HTTP: no second attempt, nothing stored. */
+class Direct {
+  constructor(
+    private readonly sink: ByteSink,
+    private readonly signal: AbortSignal,
+    private readonly reporter: Reporter,
+  ) {}
 
-async function pump(
-  stream: ReadableStream<Uint8Array>,
-  take: (chunk: Uint8Array) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const reader = stream.getReader();
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const { done, value } = await reader.read();
-      if (done) return;
-      take(value);
+  /** How many bytes came. */
+  async take(source: StreamSource): Promise<number> {
+    if (source instanceof ArrayBuffer) {
+      this.sink.reserve(source.byteLength);
+      this.sink.write(0, new Uint8Array(source));
+      this.reporter.report("download", source.byteLength, source.byteLength);
+      return source.byteLength;
     }
-  } finally {
-    void reader.cancel().catch(() => undefined); /* does nothing to a stream that has ended */
+    if (source instanceof ReadableStream) return this.stream(source);
+    return this.blob(source instanceof Blob ? source : await this.fileOf(source));
   }
-}
 
-/** The size is known: every chunk goes to its place at once. */
-async function pumpKnown(
-  stream: ReadableStream<Uint8Array>,
-  size: number,
-  name: string,
-  sink: ByteSink,
-  signal: AbortSignal,
-  report: DownloadProgress,
-): Promise<void> {
-  let at = 0;
-  sink.reserve(size);
-  report(0, size);
-  const wrong = (found: string) =>
-    new BitnetError("fetch.length", `${name}: ${size} bytes were announced and ${found} came.`);
-  await pump(
-    stream,
-    (chunk) => {
+  private async fileOf(handle: FileSystemFileHandle): Promise<File> {
+    try {
+      return await handle.getFile();
+    } catch (error) {
+      throw new BitnetError("blob.read", `${handle.name}: it cannot be read: ${reasonOf(error)}`);
+    }
+  }
+
+  private async blob(blob: Blob): Promise<number> {
+    const { size } = blob;
+    const name = "name" in blob ? String(blob.name) : "the file";
+    const wrong = (found: string) =>
+      new BitnetError("fetch.length", `${name}: ${size} bytes were announced and ${found} came.`);
+    let at = 0;
+    this.sink.reserve(size);
+    this.reporter.report("download", 0, size);
+    await this.each(blob.stream(), name, (chunk) => {
       if (at + chunk.length > size) throw wrong("more");
-      sink.write(at, chunk);
+      this.sink.write(at, chunk);
       at += chunk.length;
-      report(at, size);
-    },
-    signal,
-  );
-  if (at < size) throw wrong(`only ${at}`);
+      this.reporter.report("download", at, size);
+    });
+    if (at < size) throw wrong(`only ${at}`);
+    return size;
+  }
+
+  private async stream(stream: ReadableStream<Uint8Array>): Promise<number> {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    await this.each(stream, "the stream", (chunk) => {
+      if (!(chunk instanceof Uint8Array)) throw new BitnetError("blob.read", "the stream: it is not one of bytes.");
+      chunks.push(chunk);
+      size += chunk.length;
+      this.reporter.report("download", size, undefined);
+    });
+    this.sink.reserve(size);
+    let at = 0;
+    for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) {
+      this.sink.write(at, chunk);
+      at += chunk.length;
+    }
+    this.reporter.report("download", size, size);
+    return size;
+  }
+
+  private async each(stream: ReadableStream<Uint8Array>, name: string, take: (chunk: Uint8Array) => void) {
+    const reader = stream.getReader();
+    try {
+      for (;;) {
+        this.signal.throwIfAborted();
+        const { done, value } = await reader.read();
+        if (done) return;
+        take(value);
+      }
+    } catch (error) {
+      if (this.signal.aborted || error instanceof BitnetError) throw error;
+      throw new BitnetError("blob.read", `${name}: it cannot be read: ${reasonOf(error)}`);
+    } finally {
+      void reader.cancel().catch(() => undefined); /* does nothing to a stream that has ended */
+    }
+  }
 }
 
-async function pumpUnknown(
-  stream: ReadableStream<Uint8Array>,
-  sink: ByteSink,
-  signal: AbortSignal,
-  report: DownloadProgress,
-): Promise<void> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const keep = (chunk: Uint8Array): void => {
-    chunks.push(chunk);
-    size += chunk.length;
-    report(size, undefined);
+/** A URL's bytes on their way: to the heap, and from there to the store. */
+class Arrival implements Landing {
+  at = 0;
+  facts: FileFacts | undefined;
+
+  constructor(
+    private readonly sink: ByteSink,
+    private readonly cache: Cache,
+    private readonly reporter: Reporter,
+  ) {}
+
+  async restore(signal: AbortSignal): Promise<void> {
+    const report = (loaded: number, total: number): void => this.reporter.report("download", loaded, total, true);
+    this.at = await this.cache.restore(signal, report);
+    this.facts = this.at > 0 ? this.cache.facts : undefined;
+  }
+
+  get isWhole(): boolean {
+    return this.facts !== undefined && this.at === this.facts.size;
+  }
+
+  async begin(facts: FileFacts): Promise<void> {
+    if (this.facts?.size !== facts.size) this.sink.reserve(facts.size);
+    this.at = 0;
+    this.facts = facts;
+    await this.cache.begin(facts);
+    this.reporter.report("download", 0, facts.size);
+  }
+
+  async put(bytes: Uint8Array): Promise<void> {
+    this.sink.write(this.at, bytes);
+    this.at += bytes.length;
+    this.reporter.report("download", this.at, this.facts?.size);
+    await this.cache.arrived(this.at);
+  }
+
+  waiting(size: number): void {
+    this.reporter.report("download", size, undefined);
+  }
+}
+
+async function check(sink: ByteSink, size: number, sha256: string, signal: AbortSignal, reporter: Reporter) {
+  reporter.report("verify", 0, size);
+  const found = await sink.digest(size, async (done) => {
+    reporter.report("verify", done, size);
+    await new Promise((resolve) => setTimeout(resolve)); /* an abort gets its turn */
+    signal.throwIfAborted();
+  });
+  return found === sha256;
+}
+
+function wrongDigest(name: string): BitnetError {
+  const text = `${name}: its SHA-256 is not the one that was asked for; the file is damaged or another one.`;
+  return new BitnetError("load.sha256", text);
+}
+
+async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, reporter: Reporter): Promise<Arrived> {
+  const { signal, sha256, delays, stallMs } = options;
+  const isOff = options.cache === "off";
+  const cache = isOff ? Cache.none(url, sink, "Storing was switched off.") : await Cache.open(url, sink);
+  const arrival = new Arrival(sink, cache, reporter);
+  const get = async (): Promise<void> => {
+    const isStored = cache.place !== undefined;
+    await fetchFile(url, arrival, { signal, isStored, ...(delays && { delays }), ...(stallMs && { stallMs }) });
   };
-  await pump(stream, keep, signal);
-  sink.reserve(size);
-  let at = 0;
-  for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) {
-    sink.write(at, chunk);
-    at += chunk.length;
-  }
-  report(size, size);
-}
-
-/** Content-Length counts the bytes on the wire, which a Content-Encoding makes useless here. */
-function announcedSize(response: Response): number | undefined {
-  const length = response.headers.get("Content-Length");
-  const encoding = response.headers.get("Content-Encoding");
-  if (length === null || !/^\d+$/.test(length) || (encoding !== null && encoding !== "identity")) return undefined;
-  return Number(length);
-}
-
-async function fetchUrl(url: string, sink: ByteSink, signal: AbortSignal, report: DownloadProgress): Promise<void> {
-  let response: Response;
+  const isRight = async (): Promise<boolean> =>
+    sha256 === undefined || cache.sha256 === sha256 || check(sink, arrival.at, sha256, signal, reporter);
   try {
-    response = await fetch(url, { signal });
+    await arrival.restore(signal);
+    const isRestored = arrival.isWhole;
+    if (!isRestored) await get();
+    let isGood = await isRight();
+    if (!isGood && isRestored) {
+      await cache.drop("The stored file has another SHA-256, and was loaded anew.");
+      arrival.facts = undefined;
+      arrival.at = 0;
+      await get();
+      isGood = await isRight();
+    }
+    if (!isGood) {
+      await cache.drop("The file has another SHA-256.");
+      throw wrongDigest(url);
+    }
   } catch (error) {
-    throw failure(error, signal, "fetch.network", `${url}: the request failed`);
+    await cache.close();
+    throw error;
   }
-  if (!response.ok) {
-    const answer = `${response.status} ${response.statusText}`.trim();
-    throw new BitnetError("fetch.http", `${url}: the server answered ${answer}.`, response.status);
-  }
-  const stream = response.body;
-  const size = announcedSize(response);
-  try {
-    if (!stream) sink.reserve(0);
-    else if (size === undefined) await pumpUnknown(stream, sink, signal, report);
-    else await pumpKnown(stream, size, url, sink, signal, report);
-  } catch (error) {
-    throw failure(error, signal, "fetch.network", `${url}: the download broke off`);
-  }
-}
-
-async function readBlob(blob: Blob, sink: ByteSink, signal: AbortSignal, report: DownloadProgress): Promise<void> {
-  const name = "name" in blob ? String(blob.name) : "the file";
-  try {
-    await pumpKnown(blob.stream(), blob.size, name, sink, signal, report);
-  } catch (error) {
-    throw failure(error, signal, "blob.read", `${name}: it cannot be read`);
-  }
+  return {
+    cache: cache.state,
+    cacheReason: cache.reason,
+    accept: () => cache.finish(sha256),
+    reject: () => cache.drop("The file is no model."),
+  };
 }
 
 /** Fills the sink. Rejects with a BitnetError, or with the signal's reason. */
 export async function download(
-  source: string | Blob | ArrayBuffer,
+  source: string | StreamSource,
   sink: ByteSink,
-  signal: AbortSignal,
-  onProgress: DownloadProgress,
-): Promise<void> {
-  const report = throttled(onProgress);
-  if (typeof source === "string") return fetchUrl(source, sink, signal, report);
-  if (source instanceof Blob) return readBlob(source, sink, signal, report);
-  sink.reserve(source.byteLength);
-  sink.write(0, new Uint8Array(source));
-  report(source.byteLength, source.byteLength);
+  options: DownloadOptions,
+  onProgress: OnProgress,
+): Promise<Arrived> {
+  const { sha256, signal } = options;
+  const reporter = new Reporter(onProgress);
+  if (typeof source === "string") return fromUrl(source, sink, options, reporter);
+  const size = await new Direct(sink, signal, reporter).take(source);
+  if (sha256 !== undefined && !(await check(sink, size, sha256, signal, reporter))) throw wrongDigest("the file");
+  const nothing = async (): Promise<void> => undefined;
+  return { cache: "none", cacheReason: "Only files from a URL are stored.", accept: nothing, reject: nothing };
 }

@@ -57,6 +57,9 @@ export interface Glue {
   _bitnet_session_track_close(session: number): void;
   _bitnet_session_track_state(session: number, closeCode: number): number;
   _bitnet_session_pump(session: number): void;
+  _bitnet_hash_create(): number;
+  _bitnet_hash_update(hash: number, bytes: number, size: number): void;
+  _bitnet_hash_final(hash: number, digest: number): void;
 }
 
 type GlueFactory = (init: {

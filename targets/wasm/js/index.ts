@@ -10,11 +10,13 @@
 import { BitnetError } from "./errors.js";
 import { whenAborted, WorkerGeneration } from "./generation.js";
 import { WorkerClient, type LoadRequest } from "./rpc.js";
+import { entryUrl } from "./storage.js";
 import { CACHE_TYPES, SWITCHES, TIERS } from "./types.js";
 import type {
   GenerateOptions,
   Generation,
   LoadOptions,
+  LoadProgress,
   Model,
   ModelInfo,
   ModelSource,
@@ -23,6 +25,7 @@ import type {
 } from "./types.js";
 
 export { BitnetError } from "./errors.js";
+export { storage } from "./storage.js";
 export * from "./types.js";
 
 const MAX_THREADS = 64;
@@ -73,11 +76,16 @@ function trackUrl(text: string): string {
 }
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
-  const { tier, track, baseUrl } = options;
+  const { tier, track, baseUrl, cache = "auto" } = options;
+  const sha256 = options.sha256?.toLowerCase();
+  if (cache !== "auto" && cache !== "off") refuse(`cache is "${String(cache)}"; it is auto or off.`);
+  if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) refuse("sha256 is not 64 hexadecimal digits.");
   if (tier !== undefined && !TIERS.includes(tier)) refuse(`tier is "${tier}"; it is ${TIERS.join(" or ")}.`);
   return {
     op: "load",
-    source: typeof source === "string" || source instanceof URL ? absolute(source) : source,
+    source: typeof source === "string" || source instanceof URL ? entryUrl(absolute(source)) : source,
+    cache,
+    sha256,
     threads: checkInteger("threads", options.threads, 1, MAX_THREADS),
     tier,
     how: {
@@ -139,9 +147,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   signal?.throwIfAborted();
   const onState: TrackOptions["onState"] = options.track?.onState;
   const client = new WorkerClient(startWorker(request.baseUrl), (state) => onState?.(state));
-  const call = client.call(request, (reply) => {
-    if (reply.type === "progress" && !signal?.aborted) onProgress?.(reply.progress);
-  });
+  const onReply = (reply: { type: string; progress?: LoadProgress }): void => {
+    if (reply.progress && !signal?.aborted) onProgress?.(reply.progress);
+  };
+  const call = client.call(request, onReply, source instanceof ReadableStream ? [source] : []);
   const stopListening = whenAborted(signal, () => client.terminate(new BitnetError("aborted", "Loading was aborted.")));
   try {
     return new WorkerModel(client, await call.done);

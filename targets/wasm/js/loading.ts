@@ -1,7 +1,7 @@
 /* loading.ts: from a source to a session that can answer: chooses and starts a module, streams the file into its
- * heap, loads it. What comes of it belongs to the caller; on a failure nothing is left.
+ * heap, loads it. What comes of it belongs to the caller; on a failure nothing is left but what is stored.
  */
-import { download } from "./download.js";
+import { download, type Arrived, type ByteSink } from "./download.js";
 import { BitnetError } from "./errors.js";
 import { chooseThreads, chooseTier, isSupported, selfTest, type Choice } from "./features.js";
 import { startModule, type Instance } from "./glue.js";
@@ -39,6 +39,46 @@ function threadsReason(asked: Choice<number>, started: number): string {
   return started === asked.value ? asked.reason : `${asked.value} threads were wanted; ${started} could be started.`;
 }
 
+/** A session holds one block. When the file turns out to be another, in the middle of its way, so is the session. */
+class SessionSink implements ByteSink {
+  session: Session;
+  private isReserved = false;
+
+  constructor(private readonly instance: Instance) {
+    this.session = new Session(instance);
+  }
+
+  reserve(size: number): void {
+    if (this.isReserved) {
+      this.session.free();
+      this.session = new Session(this.instance);
+    }
+    this.isReserved = true;
+    this.session.reserve(size);
+  }
+
+  write(at: number, bytes: Uint8Array): void {
+    this.session.write(at, bytes);
+  }
+
+  view(at: number, size: number): Uint8Array {
+    return this.session.view(at, size);
+  }
+
+  sha256(at: number, size: number): string {
+    return this.session.sha256(at, size);
+  }
+
+  digest(size: number, onStep: (done: number) => Promise<void>): Promise<string> {
+    return this.session.digest(size, onStep);
+  }
+}
+
+/** A file that is no GGUF file, or a broken one, is not worth keeping; one that only does not fit here is. */
+function isFileFault(error: unknown): boolean {
+  return error instanceof BitnetError && error.code.startsWith("gguf.") && error.code !== "gguf.memory";
+}
+
 export interface Loaded {
   session: Session;
   info: ModelInfo;
@@ -52,26 +92,41 @@ export async function loadSession(
   const tier = await pickTier(request.tier);
   signal.throwIfAborted();
   const { instance, threads } = await startBest(tier.value, chooseThreads(request.threads), request.baseUrl);
-  const session = new Session(instance);
+  const sink = new SessionSink(instance);
+  let arrived: Arrived | undefined;
   try {
     let size = 0;
-    await download(request.source, session, signal, (bytes, total) => {
-      size = bytes;
-      onProgress({ phase: "download", loaded: bytes, total });
+    let fromCache = false;
+    const { cache, sha256 } = request;
+    arrived = await download(request.source, sink, { signal, cache, sha256 }, (progress) => {
+      size = progress.loaded;
+      if (progress.phase === "download") fromCache = progress.fromCache;
+      onProgress(progress);
     });
-    onProgress({ phase: "prepare", loaded: size, total: size });
+    onProgress({ phase: "prepare", loaded: size, total: size, bytesPerSecond: undefined, fromCache });
+    const { session } = sink;
     session.load(threads.value, request.how);
+    await arrived.accept();
     if (request.track) {
       const instanceId = crypto.getRandomValues(new BigUint64Array(1))[0]! || 1n;
       session.trackOpen(request.track.url, request.track.name, instanceId);
     }
   } catch (error) {
-    session.free();
+    sink.session.free();
+    if (isFileFault(error)) await arrived?.reject();
+    else await arrived?.accept();
     throw error;
   }
+  const { session } = sink;
   const info = session.info();
   return {
     session,
-    info: { ...info, tierReason: tier.reason, threadsReason: threadsReason(threads, info.threads) },
+    info: {
+      ...info,
+      tierReason: tier.reason,
+      threadsReason: threadsReason(threads, info.threads),
+      cache: arrived.cache,
+      cacheReason: arrived.cacheReason,
+    },
   };
 }

@@ -3,13 +3,16 @@
  * Every request has an id of the page's choosing. Replies carry it: any number of "progress", "prompt" and
  * "tokens", then one "done" or one "error". worker.ts says what each request does.
  */
+import type { StreamSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
 import type { LoadHow } from "./session.js";
 import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Tier, Timings, TrackState } from "./types.js";
 
 export interface LoadRequest {
   op: "load";
-  source: string | Blob | ArrayBuffer;
+  source: string | StreamSource;
+  cache: "auto" | "off";
+  sha256: string | undefined;
   threads: number | undefined;
   tier: Tier | undefined;
   how: LoadHow;
@@ -85,12 +88,13 @@ export class WorkerClient {
   call<R extends Request>(
     request: R,
     onEvent: (reply: EventReply) => void = () => undefined,
+    transfer: Transferable[] = [],
   ): { id: number; done: Promise<Results[R["op"]]> } {
     const id = ++this.lastId;
     const done = new Promise<Results[R["op"]]>((resolve, reject) => {
       if (this.dead) return reject(this.dead);
       this.pending.set(id, { onEvent, resolve, reject });
-      this.worker.postMessage({ id, ...request });
+      this.worker.postMessage({ id, ...request }, transfer);
     });
     return { id, done };
   }

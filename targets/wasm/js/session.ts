@@ -6,11 +6,12 @@
 import type { ByteSink } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Glue, Instance } from "./glue.js";
+import { HeapHash } from "./hashing.js";
 import { CACHE_TYPES, SWITCHES } from "./types.js";
 import type { CacheType, FinishReason, ModelInfo, Switch, Timings, TrackState } from "./types.js";
 
 /** What the model file and the module say; the rest of ModelInfo is about how they were chosen. */
-export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason">;
+export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason" | "cache" | "cacheReason">;
 
 /** nCtx 0: chosen by the model's size. */
 export interface LoadHow {
@@ -64,6 +65,7 @@ const EVENT_TOKEN = 2;
 const TOKENIZE_BOS = 1;
 const TOKENIZE_SPECIAL = 2;
 const HEAP_MAX = 2 ** 32 - 65536;
+const HASH_STEP = 8 << 20;
 const STATUS_AGAIN = 2;
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
@@ -75,7 +77,7 @@ export class Session implements ByteSink {
   private readonly self: number;
   private file = 0;
 
-  constructor(instance: Instance) {
+  constructor(private readonly instance: Instance) {
     this.glue = instance.glue;
     this.memory = instance.memory;
     this.self = this.glue._bitnet_session_create();
@@ -114,6 +116,26 @@ export class Session implements ByteSink {
 
   write(at: number, bytes: Uint8Array): void {
     this.heap().set(bytes, this.file + at);
+  }
+
+  view(at: number, size: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, this.file + at, size);
+  }
+
+  sha256(at: number, size: number): string {
+    const hash = new HeapHash(this.instance);
+    hash.update(this.file + at, size);
+    return hash.hex();
+  }
+
+  async digest(size: number, onStep: (done: number) => Promise<void>): Promise<string> {
+    const hash = new HeapHash(this.instance);
+    for (let at = 0; at < size; at += HASH_STEP) {
+      const done = Math.min(at + HASH_STEP, size);
+      hash.update(this.file + at, done - at);
+      await onStep(done);
+    }
+    return hash.hex();
   }
 
   load(nThreads: number, how: LoadHow): void {

@@ -15,15 +15,48 @@ export type CacheType = (typeof CACHE_TYPES)[number];
 export const SWITCHES = ["auto", "on", "off"] as const;
 export type Switch = (typeof SWITCHES)[number];
 
-/** Where the bytes of a GGUF file come from. An ArrayBuffer is copied. */
-export type ModelSource = string | URL | Blob | ArrayBuffer;
+/** Where the bytes of a GGUF file come from. An ArrayBuffer is copied, a stream is used up. */
+export type ModelSource = string | URL | Blob | ArrayBuffer | ReadableStream<Uint8Array> | FileSystemFileHandle;
 
 export interface LoadProgress {
-  /** "download": bytes arrive in the heap. "prepare": all are there; the file is checked and bound. */
-  phase: "download" | "prepare";
+  /** "download": bytes arrive in the heap. "verify": their SHA-256 is computed. "prepare": the file is checked and
+   * bound. */
+  phase: "download" | "verify" | "prepare";
+  /** Goes back to 0 when a download has to start anew. */
   loaded: number;
   /** undefined when the server does not say. */
   total: number | undefined;
+  /** Over the last seconds; undefined at the beginning. */
+  bytesPerSecond: number | undefined;
+  /** The bytes come from the store of this browser. */
+  fromCache: boolean;
+}
+
+/** How much of the file this browser keeps for the next visit. */
+export type CacheState = "stored" | "partial" | "none";
+
+export interface StoredModel {
+  url: string;
+  size: number;
+  /** Bytes that are here; a download goes on from there. */
+  stored: number;
+  isComplete: boolean;
+  /** Of the whole file, once a load was given it and found it right. */
+  sha256?: string;
+  usedAt: Date;
+}
+
+/** The models that this origin keeps. Works without a model, on the page and in workers. */
+export interface ModelStorage {
+  /** Last used first. */
+  list(): Promise<StoredModel[]>;
+  /** Of all that this origin stores, in bytes. */
+  estimate(): Promise<{ usage: number; quota: number }>;
+  /** Rejects with "storage.busy" while a tab loads it; nothing there is fine. */
+  delete(url: string | URL): Promise<void>;
+  clear(): Promise<void>;
+  /** Asks the browser to keep it all when space gets scarce; whether it will. */
+  persist(): Promise<boolean>;
 }
 
 /** connecting: also while waiting to try again. refused: the hub closed with `closeCode` and is left alone. */
@@ -42,8 +75,14 @@ export interface TrackOptions {
 
 export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
-  /** Aborting rejects load with the signal's reason. */
+  /** Aborting rejects load with the signal's reason. What arrived stays in the store, and the next load goes on from
+   * there. */
   signal?: AbortSignal;
+  /** "auto": the file of a URL is stored in this browser (OPFS, or IndexedDB where that is missing), and the next
+   * load takes it from there without asking the server; storage.delete, or another sha256, makes it ask again. */
+  cache?: "auto" | "off";
+  /** 64 hexadecimal digits: a file with other ones is an error, "load.sha256". */
+  sha256?: string;
   /** Threads that compute. Default: one per core, at most 8; 1 where the page is not cross-origin isolated. */
   threads?: number;
   /** Forces a tier; an error where it does not work. */
@@ -73,6 +112,9 @@ export interface ModelInfo {
   threads: number;
   /** One sentence: why this many. */
   threadsReason: string;
+  cache: CacheState;
+  /** Sentences: why not all is stored, or what was found damaged; "" when there is nothing to say. */
+  cacheReason: string;
   nCtx: number;
   nCtxTrain: number;
   nLayer: number;

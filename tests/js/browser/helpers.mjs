@@ -115,6 +115,14 @@ export function sharedBrowser() {
   return shared;
 }
 
+/** A browser of its own with a profile on disk, which alone has a real private file system and a real quota. */
+export async function ownBrowser(t) {
+  const folder = await temporaryFolder(t);
+  const context = await chromium.launchPersistentContext(folder, { executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+  t.after(() => context.close());
+  return context;
+}
+
 /**
  * A page whose complaints are kept: console errors, exceptions, content-security-policy violations, failed
  * requests. `assertClean` fails on any that `expected` (a RegExp) does not match.

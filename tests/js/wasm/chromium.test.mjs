@@ -82,7 +82,8 @@ for (const tier of ["simd128", "relaxed"]) {
       });
       assert.deepEqual(ids, GOLDEN.prompts[0].ids);
       assert.deepEqual([info.tier, info.threads, info.name], [tier, threads, "bitnet-tales"]);
-      assert.deepEqual(progress.at(-1), { phase: "prepare", loaded: MODEL.length, total: MODEL.length });
+      const { phase, loaded, total } = progress.at(-1);
+      assert.deepEqual([phase, loaded, total], ["prepare", MODEL.length, MODEL.length]);
       page.assertClean();
     });
   }

@@ -1,6 +1,7 @@
-// download.test.mjs: bytes from a server that behaves, and from servers that do not.
+// download.test.mjs: bytes from a server that behaves, and from servers that do not. There is no store here;
+// loading.spec.mjs has that, in a browser.
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import test, { after, before } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -9,18 +10,25 @@ import { importTs } from "./load_ts.mjs";
 const { download, BitnetError } = await importTs("download", "errors");
 
 const FILE = randomBytes(3_000_000);
+const CHANGED = randomBytes(3_100_000);
+const DELAYS = [5, 10, 20]; /* ms between attempts */
 const never = new AbortController().signal;
 
 /** What the heap is for download: room, and where the bytes went. */
 class Sink {
   writes = 0;
   reserve(size) {
-    assert.equal(this.bytes, undefined, "reserve comes once");
     this.bytes = Buffer.alloc(size);
   }
   write(at, chunk) {
     this.writes++;
     this.bytes.set(chunk, at);
+  }
+  view(at, size) {
+    return this.bytes.subarray(at, at + size);
+  }
+  async digest(size) {
+    return createHash("sha256").update(this.bytes.subarray(0, size)).digest("hex");
   }
 }
 
@@ -47,7 +55,34 @@ const ANSWERS = {
   "/gone": (res) => res.writeHead(410).end("gone"),
 };
 
-const server = http.createServer((req, res) => ANSWERS[req.url](res));
+let requests = [];
+
+/* /flaky?cuts=2&…: a file of one tag that breaks off after a third of what is asked for, `cuts` times. With `change` a
+ * request number, the file is another one from that request on; `mode` says what the server makes of Range. */
+function flaky(req, res) {
+  const query = new URL(req.url, "http://x").searchParams;
+  const n = requests.length;
+  const isChanged = query.has("change") && n >= Number(query.get("change"));
+  const file = isChanged ? CHANGED : FILE;
+  const tag = { none: {}, weak: { ETag: 'W/"1"' }, date: { "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT" } };
+  const headers = tag[query.get("tag")] ?? { ETag: isChanged ? '"2"' : '"1"' };
+  const mode = query.get("mode");
+  const range = mode === "deaf" ? null : /^bytes=(\d+)-$/.exec(req.headers.range ?? "");
+  if (range && mode === "416") return res.writeHead(416).end();
+  const from = range ? Number(range[1]) + (mode === "off" ? 1 : 0) : 0;
+  const body = file.subarray(from);
+  headers["Content-Length"] = body.length;
+  if (range) headers["Content-Range"] = `bytes ${from}-${file.length - 1}/${file.length}`;
+  res.writeHead(range ? 206 : 200, headers);
+  if (n > Number(query.get("cuts"))) return res.end(body);
+  res.write(body.subarray(0, body.length / 3), () => setTimeout(() => res.destroy(), 20));
+}
+
+const server = http.createServer((req, res) => {
+  requests.push(req.headers.range ?? "all");
+  if (req.url.startsWith("/flaky")) flaky(req, res);
+  else ANSWERS[req.url](res);
+});
 let origin;
 before(async () => {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -58,15 +93,17 @@ after(() => {
   server.close();
 });
 
-async function get(source) {
+async function get(source, options = {}) {
   const sink = new Sink();
   const progress = [];
-  await download(source, sink, never, (loaded, total) => progress.push([loaded, total]));
-  return { sink, progress };
+  requests = [];
+  const onProgress = (p) => progress.push([p.loaded, p.total]);
+  const arrived = await download(source, sink, { signal: never, delays: DELAYS, ...options }, onProgress);
+  return { sink, progress, arrived };
 }
 
-function failureOf(source) {
-  return get(source).then(
+function failureOf(source, options) {
+  return get(source, options).then(
     () => assert.fail("it was downloaded"),
     (reason) => reason,
   );
@@ -96,8 +133,10 @@ test("an empty file is empty, which the library will refuse", async () => {
   assert.equal((await get(`${origin}/empty`)).sink.bytes.length, 0);
 });
 
-test("a Blob and an ArrayBuffer arrive whole", async () => {
+test("a Blob, a stream, a file handle and an ArrayBuffer arrive whole", async () => {
   assert.ok((await get(new Blob([FILE]))).sink.bytes.equals(FILE));
+  assert.ok((await get(new Blob([FILE]).stream())).sink.bytes.equals(FILE));
+  assert.ok((await get({ name: "a.gguf", getFile: async () => new Blob([FILE]) })).sink.bytes.equals(FILE));
   const buffer = FILE.buffer.slice(FILE.byteOffset, FILE.byteOffset + FILE.length);
   assert.ok((await get(buffer)).sink.bytes.equals(FILE));
 });
@@ -113,6 +152,7 @@ test("a connection that breaks off is told from one that is refused", async () =
   const cut = await failureOf(`${origin}/cut`);
   assert.equal(cut.code, "fetch.network");
   assert.match(cut.message, /\/cut: the download broke off: /);
+  assert.deepEqual(requests, ["all", "all", "all", "all"], "one attempt and as many more as there are delays");
   const refused = await failureOf("http://127.0.0.1:1/");
   assert.equal(refused.code, "fetch.network");
   assert.match(refused.message, /the request failed: /);
@@ -132,9 +172,16 @@ test("more or fewer bytes than announced are an error with both numbers", async 
 test("a download that is stuck has said how far it came, and an abort ends it", async () => {
   const controller = new AbortController();
   const arrived = 1_000_000;
-  const onProgress = (loaded) => loaded === arrived && controller.abort();
-  const error = await download(`${origin}/stuck`, new Sink(), controller.signal, onProgress).catch((e) => e);
+  const onProgress = ({ loaded }) => loaded === arrived && controller.abort();
+  const error = await download(`${origin}/stuck`, new Sink(), { signal: controller.signal }, onProgress).catch((e) => e);
   assert.equal(error.name, "AbortError");
+});
+
+test("a connection that says nothing more is given up", async () => {
+  const error = await failureOf(`${origin}/stuck`, { stallMs: 50 });
+  assert.equal(error.code, "fetch.network");
+  assert.match(error.message, /\/stuck: the download broke off: nothing came for 0\.05 seconds/);
+  assert.equal(requests.length, 1 + DELAYS.length);
 });
 
 test("what the sink throws is passed on", async () => {
@@ -144,5 +191,45 @@ test("what the sink throws is passed on", async () => {
       throw full;
     },
   };
-  await assert.rejects(download(`${origin}/whole`, sink, never, () => undefined), full);
+  await assert.rejects(download(`${origin}/whole`, sink, { signal: never }, () => undefined), full);
+});
+
+test("a broken connection is taken up where it broke, as long as it comes further", async () => {
+  const { sink, progress } = await get(`${origin}/flaky?cuts=3`);
+  assert.ok(sink.bytes.equals(FILE));
+  assert.deepEqual(requests, ["all", "bytes=1000000-", "bytes=1666666-", "bytes=2111110-"]);
+  assert.ok(progress.every(([loaded], i) => i === 0 || loaded >= progress[i - 1][0]), "never back");
+});
+
+for (const [what, query, asked] of [
+  ["a server that ignores Range", "cuts=1&mode=deaf", ["all", "bytes=1000000-"]],
+  ["a server that refuses Range", "cuts=1&mode=416", ["all", "bytes=1000000-", "all"]],
+  ["a server that sends another range than the one asked for", "cuts=1&mode=off", ["all", "bytes=1000000-", "all"]],
+  ["a file that nothing identifies", "cuts=1&tag=none", ["all", "all"]],
+  ["a file with a weak ETag only", "cuts=1&tag=weak", ["all", "all"]],
+  ["a file with a date only", "cuts=1&tag=date", ["all", "bytes=1000000-"]],
+]) {
+  test(`${what} arrives whole after a cut`, async () => {
+    const { sink } = await get(`${origin}/flaky?${query}`);
+    assert.ok(sink.bytes.equals(FILE));
+    assert.deepEqual(requests, asked);
+  });
+}
+
+test("a file that changed in between is loaded anew, and the two are not mixed", async () => {
+  const { sink } = await get(`${origin}/flaky?cuts=1&change=2`);
+  assert.ok(sink.bytes.equals(CHANGED));
+  assert.deepEqual(requests, ["all", "bytes=1000000-", "all"]);
+});
+
+test("a whole with the digest asked for is taken, another one is not", async () => {
+  const sha256 = createHash("sha256").update(FILE).digest("hex");
+  const url = `${origin}/whole`;
+  assert.equal((await get(url, { sha256 })).arrived.cache, "none");
+  assert.ok((await get(new Blob([FILE]), { sha256 })).sink.bytes.equals(FILE));
+  for (const source of [url, new Blob([FILE])]) {
+    const error = await failureOf(source, { sha256: sha256.replace(/^./, (c) => (c === "0" ? "1" : "0")) });
+    assert.equal(error.code, "load.sha256");
+    assert.match(error.message, /its SHA-256 is not the one that was asked for/);
+  }
 });

@@ -1,0 +1,217 @@
+/* cache.ts: one model file between the heap and the store, in the worker. restore puts what is stored into the heap,
+ * checked chunk by chunk; after that every chunk that has become whole in the heap is written to the store.
+ *
+ * Nothing here stops a model from loading: what cannot be read or written is told in `reason`, and the rest comes
+ * from the network. Damaged chunks are never used, and neither is what follows them.
+ */
+import { CHUNK_SIZE, headLine, isComplete, journalLine, nChunks, parseJournal, storedSize } from "./journal.js";
+import type { FileFacts, Journal } from "./journal.js";
+import { findPlaces, type Entry, type Place } from "./places.js";
+import { tryLock } from "./storage.js";
+import type { CacheState } from "./types.js";
+
+const FLUSH_EVERY = 8; /* chunks */
+
+/** The file in the heap. */
+export interface HeapFile {
+  /** Room for a file of this size; what was there before is forgotten. */
+  reserve(size: number): void;
+  /** Of the heap as it is now: not to be kept. */
+  view(at: number, size: number): Uint8Array;
+  /** SHA-256 in hexadecimal digits. */
+  sha256(at: number, size: number): string;
+}
+
+function why(error: unknown): string {
+  if (error instanceof DOMException && error.name === "QuotaExceededError") {
+    return "The browser gives this site no more storage.";
+  }
+  return `The store failed: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+export class Cache {
+  private entry: Entry | undefined;
+  private journal: Journal | undefined;
+  private release: (() => void) | undefined;
+  /** Sentences: why not all is stored, what was found damaged. */
+  private readonly notes = new Set<string>();
+  private isShutOut = false;
+
+  private constructor(
+    private readonly url: string,
+    readonly place: Place | undefined,
+    private readonly heap: HeapFile,
+  ) {}
+
+  static none(url: string, heap: HeapFile, reason: string): Cache {
+    const cache = new Cache(url, undefined, heap);
+    cache.notes.add(reason);
+    return cache;
+  }
+
+  /** A complete entry is opened for reading, which several tabs may do; another one for going on with it. */
+  static async open(url: string, heap: HeapFile): Promise<Cache> {
+    const [place] = await findPlaces("fill");
+    if (!place) return Cache.none(url, heap, "This browser has no storage for models here.");
+    const cache = new Cache(url, place, heap);
+    await cache.guard(async () => {
+      const journal = parseJournal(await place.journal(url));
+      await cache.enter(journal && isComplete(journal) ? "read" : "write");
+    });
+    return cache;
+  }
+
+  /** What the store says of the file; only its stored bytes count. */
+  get facts(): FileFacts | undefined {
+    return this.journal?.facts;
+  }
+
+  get sha256(): string | undefined {
+    return this.journal?.sha256;
+  }
+
+  get state(): CacheState {
+    if (!this.journal || this.journal.chunks.length === 0) return "none";
+    return isComplete(this.journal) ? "stored" : "partial";
+  }
+
+  get reason(): string {
+    return [...this.notes].join(" ");
+  }
+
+  /** Fills the heap from its start; how many bytes. Fewer than were stored when a chunk is damaged. */
+  async restore(signal: AbortSignal, onProgress: (loaded: number, total: number) => void): Promise<number> {
+    const { entry, journal } = this;
+    if (!entry || !journal || journal.chunks.length === 0) return 0;
+    const { size } = journal.facts;
+    this.heap.reserve(size);
+    let at = 0;
+    for (const digest of journal.chunks) {
+      signal.throwIfAborted();
+      const length = Math.min(CHUNK_SIZE, size - at);
+      const isRead = await entry.read(at, this.heap.view(at, length)).then(
+        (n) => n === length,
+        () => false,
+      );
+      if (!isRead || this.heap.sha256(at, length) !== digest) {
+        await this.drop("The stored copy was damaged, and was loaded anew.");
+        return 0;
+      }
+      at += length;
+      onProgress(at, size);
+    }
+    return at;
+  }
+
+  /** A file from its first byte on: whatever was stored under this URL is forgotten. */
+  async begin(facts: FileFacts): Promise<void> {
+    if (!this.place || this.isShutOut) return;
+    await this.guard(async () => {
+      await this.leave();
+      this.journal = undefined;
+      if (!(await this.enter("write", true))) return;
+      const usedAt = Date.now();
+      await this.entry?.append(headLine(facts) + journalLine({ usedAt }));
+      this.journal = { facts, chunks: [], sha256: undefined, usedAt };
+    });
+  }
+
+  /** The heap holds the first `at` bytes. */
+  async arrived(at: number): Promise<void> {
+    const { journal } = this;
+    if (!journal || !this.entry) return;
+    const { size } = journal.facts;
+    const n = at === size ? nChunks(size) : Math.floor(at / CHUNK_SIZE);
+    for (let i = journal.chunks.length; i < n && this.entry; i++) await this.guard(() => this.store(i));
+  }
+
+  /** The model works: the entry has been used now, and has this digest if one was computed. */
+  async finish(sha256: string | undefined): Promise<void> {
+    await this.guard(async () => {
+      const { journal, place } = this;
+      if (!journal || !place) return;
+      await this.leave();
+      this.release = await tryLock(this.url, "exclusive");
+      const now = this.release && parseJournal(await place.journal(this.url));
+      if (!now || String(now.chunks) !== String(journal.chunks)) return; /* others are reading it, or replaced it */
+      this.entry = await place.open(this.url, "write");
+      if (sha256 !== undefined && sha256 !== journal.sha256) await this.entry.append(journalLine({ sha256 }));
+      await this.entry.append(journalLine({ usedAt: Date.now() }));
+    });
+    await this.close();
+  }
+
+  /** The stored file is of no use. */
+  async drop(reason: string): Promise<void> {
+    this.journal = undefined;
+    this.notes.add(reason);
+    await this.guard(async () => {
+      await this.leave();
+      this.release = await tryLock(this.url, "exclusive");
+      if (this.release) await this.place?.remove(this.url);
+    });
+    await this.close();
+  }
+
+  /** Keeps what is stored. */
+  async close(): Promise<void> {
+    try {
+      await this.leave();
+    } catch (error) {
+      this.notes.add(why(error));
+    }
+  }
+
+  private async enter(mode: "read" | "write", anew = false): Promise<boolean> {
+    this.release = await tryLock(this.url, mode === "read" ? "shared" : "exclusive");
+    if (!this.release) {
+      this.isShutOut = true;
+      this.notes.add("Another tab is storing this file, so this one stores nothing.");
+      return false;
+    }
+    if (anew) await this.place?.remove(this.url);
+    this.entry = await this.place?.open(this.url, mode);
+    const text = this.entry?.journal ?? "";
+    this.journal = parseJournal(text);
+    if (text !== "" && this.journal?.facts.url !== this.url) {
+      await this.drop("The stored copy was damaged, and was loaded anew.");
+    }
+    return true;
+  }
+
+  private async leave(): Promise<void> {
+    const { entry, release } = this;
+    this.entry = undefined;
+    this.release = undefined;
+    try {
+      await entry?.flush();
+      await entry?.close();
+    } finally {
+      release?.();
+    }
+  }
+
+  private async store(i: number): Promise<void> {
+    const { entry, journal } = this;
+    if (!entry || !journal) return;
+    const at = i * CHUNK_SIZE;
+    const length = Math.min(CHUNK_SIZE, journal.facts.size - at);
+    const chunk = this.heap.sha256(at, length);
+    await entry.write(at, this.heap.view(at, length));
+    await entry.append(journalLine({ chunk }));
+    journal.chunks.push(chunk);
+    if (i % FLUSH_EVERY === FLUSH_EVERY - 1) await entry.flush();
+  }
+
+  /** The store's own faults end the storing and nothing else. */
+  private async guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const kept = this.journal ? storedSize(this.journal) : 0;
+      const soFar = kept > 0 ? ` ${(kept / 1e6).toFixed(1)} MB of this file are kept.` : "";
+      this.notes.add(why(error) + soFar);
+      await this.close();
+    }
+  }
+}
