@@ -4,6 +4,10 @@ import type { Instance } from "./glue.js";
 
 const DIGEST_SIZE = 32;
 
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** One digest: any number of updates, then hex, once. */
 export class HeapHash {
   private readonly hash: number;
@@ -24,6 +28,6 @@ export class HeapHash {
     glue._bitnet_hash_final(this.hash, at);
     const digest = new Uint8Array(memory.buffer, at, DIGEST_SIZE).slice();
     glue._free(at);
-    return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return hexOf(digest);
   }
 }

@@ -7,6 +7,7 @@
  * An entry is opened by one writer or by readers; locks (storage.ts) keep them apart. Journals may be read at
  * any time. Writing to OPFS works in workers only: files there are written in place by synchronous handles.
  */
+import { hexOf } from "./hashing.js";
 import { CHUNK_SIZE, wholeLines } from "./journal.js";
 
 const NAME = "libbitnet";
@@ -53,8 +54,7 @@ function isMissing(error: unknown): boolean {
 }
 
 async function opfsName(url: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(url)));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexOf(new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(url))));
 }
 
 /* A heap with threads is shared memory, which browsers may refuse here: its chunks take a step in between. */

@@ -116,9 +116,10 @@ export function sharedBrowser() {
 }
 
 /** A browser of its own with a profile on disk, which alone has a real private file system and a real quota. */
-export async function ownBrowser(t) {
+export async function ownBrowser(t, ...extraArgs) {
   const folder = await temporaryFolder(t);
-  const context = await chromium.launchPersistentContext(folder, { executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+  const args = [...CHROMIUM_ARGS, ...extraArgs];
+  const context = await chromium.launchPersistentContext(folder, { executablePath: CHROMIUM, args });
   t.after(() => context.close());
   return context;
 }

@@ -108,10 +108,10 @@ class Server {
   }
 }
 
-async function open(t, { prelude = "", ...state } = {}) {
+async function open(t, { host = "127.0.0.1", ...state } = {}) {
   const server = await new Server().start(t);
-  Object.assign(server, state, { prelude });
-  const context = await ownBrowser(t);
+  Object.assign(server, state, { url: server.url.replace("127.0.0.1", host) });
+  const context = await ownBrowser(t, `--host-resolver-rules=MAP ${host} 127.0.0.1`);
   const visit = async () => {
     const page = await context.newPage();
     page.on("pageerror", (error) => assert.fail(`exception in the page: ${error.message}`));
@@ -337,6 +337,31 @@ test("without a private file system IndexedDB keeps the model", REAL, async (t) 
   server.isDown = false;
   assertGolden(await use(page));
   assert.equal(server.asked.length, 3);
+});
+
+test("on a page without https IndexedDB keeps the model, too, checked by our own SHA-256", REAL, async (t) => {
+  const { server, page } = await open(t, { host: "model.test", cutAt: FILE.length / 2 });
+  assert.equal(await page.evaluate(() => isSecureContext), false);
+  assertGolden(await use(page));
+  server.isDown = true;
+  assertGolden(await use(page, "model.gguf", { sha256: SHA256 }), { isFromCache: true });
+});
+
+test("a chunk that IndexedDB gives back changed is loaded anew", REAL, async (t) => {
+  const { server, page } = await open(t, { host: "model.test" });
+  assertGolden(await use(page));
+  await page.evaluate(async () => {
+    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const store = (await done(indexedDB.open("libbitnet"))).transaction("chunks", "readwrite").objectStore("chunks");
+    const [, key] = await done(store.getAllKeys());
+    const chunk = await done(store.get(key));
+    chunk[77] ^= 1;
+    await done(store.put(chunk, key));
+  });
+  const used = await use(page);
+  assertGolden(used);
+  assert.match(used.info.cacheReason, /was damaged, and was loaded anew/);
+  assert.equal(server.asked.length, 2);
 });
 
 test("without any storage the model is loaded each time, and that is said", REAL, async (t) => {
