@@ -19,6 +19,10 @@ const DAMAGED = "The stored copy was damaged, and was loaded anew.";
 export interface HeapFile {
   /** Room for a file of this size; what was there before is forgotten. */
   reserve(size: number): void;
+  write(at: number, bytes: Uint8Array): void;
+  /** Whether the file has its place: after some of its first bytes, or place(). Only then the rest can be called. */
+  readonly isPlaced: boolean;
+  place(): void;
   /** Of the heap as it is now: not to be kept. */
   view(at: number, size: number): Uint8Array;
   /** SHA-256 in hexadecimal digits. */
@@ -88,6 +92,7 @@ export class Cache {
     if (!entry || !journal || journal.chunks.length === 0) return 0;
     const { size } = journal.facts;
     this.heap.reserve(size);
+    let inHeap = await this.readHead(entry, storedSize(journal));
     const checks: Promise<boolean>[] = []; /* of the chunks before, while the next ones are read */
     let [read, checked] = [0, 0];
     let isSound = true;
@@ -95,8 +100,11 @@ export class Cache {
       signal.throwIfAborted();
       const length = Math.min(CHUNK_SIZE, size - read);
       if (i < journal.chunks.length) {
-        const n = await entry.read(read, this.heap.view(read, length)).catch(() => 0);
-        isSound = n === length;
+        if (read >= inHeap) {
+          const n = await entry.read(read, this.heap.view(read, length)).catch(() => 0);
+          isSound = n === length;
+          inHeap = read + length;
+        }
         checks.push(this.digest(read, length).then((found) => found === journal.chunks[i]));
         read += length;
         if (checks.length < CHECKS_AT_ONCE) continue;
@@ -123,10 +131,23 @@ export class Cache {
     });
   }
 
+  /** As many chunks as it takes for the file to get its place; they are checked there. */
+  private async readHead(entry: Entry, stored: number): Promise<number> {
+    let at = 0;
+    while (at < stored && !this.heap.isPlaced) {
+      const bytes = new Uint8Array(Math.min(CHUNK_SIZE, stored - at));
+      await entry.read(at, bytes).catch(() => 0); /* what did not come will not have its digest */
+      this.heap.write(at, bytes);
+      at += bytes.length;
+    }
+    this.heap.place();
+    return at;
+  }
+
   /** The heap holds the first `at` bytes. */
   async arrived(at: number): Promise<void> {
     const { journal } = this;
-    if (!journal || !this.entry) return;
+    if (!journal || !this.entry || !this.heap.isPlaced) return;
     const { size } = journal.facts;
     const n = at === size ? nChunks(size) : Math.floor(at / CHUNK_SIZE);
     for (let i = journal.chunks.length; i < n && this.entry; i++) await this.guard(() => this.store(i));

@@ -13,7 +13,6 @@ import type { CacheState, LoadProgress } from "./types.js";
 
 /** Where the bytes go. Once reserved, a file of another size may still take the place. */
 export interface ByteSink extends HeapFile {
-  write(at: number, bytes: Uint8Array): void;
   /** SHA-256 of the whole in steps; onStep may take its time. */
   digest(size: number, onStep: (done: number) => Promise<void>): Promise<string>;
 }
@@ -187,7 +186,7 @@ class Arrival implements Landing {
   }
 
   async begin(facts: FileFacts): Promise<void> {
-    if (this.facts?.size !== facts.size) this.sink.reserve(facts.size);
+    if (this.facts?.size !== facts.size || !this.sink.isPlaced) this.sink.reserve(facts.size);
     this.at = 0;
     this.facts = facts;
     await this.cache.begin(facts);
@@ -208,6 +207,7 @@ class Arrival implements Landing {
 
 async function check(sink: ByteSink, size: number, sha256: string, signal: AbortSignal, reporter: Reporter) {
   reporter.report("verify", 0, size);
+  sink.place();
   const found = await sink.digest(size, async (done) => {
     reporter.report("verify", done, size);
     await new Promise((resolve) => setTimeout(resolve)); /* an abort gets its turn */

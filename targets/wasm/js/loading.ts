@@ -1,12 +1,13 @@
 /* loading.ts: from a source to a session that can answer: chooses and starts a module, streams the file into its
  * heap, loads it. What comes of it belongs to the caller; on a failure nothing is left but what is stored.
  */
-import { download, type Arrived, type ByteSink } from "./download.js";
+import { download, type Arrived } from "./download.js";
 import { BitnetError } from "./errors.js";
 import { chooseThreads, chooseTier, isSupported, selfTest, type Choice } from "./features.js";
 import { startModule, type Instance } from "./glue.js";
 import type { LoadRequest } from "./rpc.js";
-import { Session } from "./session.js";
+import type { Session } from "./session.js";
+import { SessionSink } from "./sink.js";
 import type { LoadProgress, ModelInfo, Tier } from "./types.js";
 
 async function pickTier(forced: Tier | undefined): Promise<Choice<Tier>> {
@@ -39,41 +40,6 @@ function threadsReason(asked: Choice<number>, started: number): string {
   return started === asked.value ? asked.reason : `${asked.value} threads were wanted; ${started} could be started.`;
 }
 
-/** A session holds one block. When the file turns out to be another, in the middle of its way, so is the session. */
-class SessionSink implements ByteSink {
-  session: Session;
-  private isReserved = false;
-
-  constructor(private readonly instance: Instance) {
-    this.session = new Session(instance);
-  }
-
-  reserve(size: number): void {
-    if (this.isReserved) {
-      this.session.free();
-      this.session = new Session(this.instance);
-    }
-    this.isReserved = true;
-    this.session.reserve(size);
-  }
-
-  write(at: number, bytes: Uint8Array): void {
-    this.session.write(at, bytes);
-  }
-
-  view(at: number, size: number): Uint8Array {
-    return this.session.view(at, size);
-  }
-
-  sha256(at: number, size: number): string {
-    return this.session.sha256(at, size);
-  }
-
-  digest(size: number, onStep: (done: number) => Promise<void>): Promise<string> {
-    return this.session.digest(size, onStep);
-  }
-}
-
 /** A file that is no GGUF file, or a broken one, is not worth keeping; one that only does not fit here is. */
 function isFileFault(error: unknown): boolean {
   return error instanceof BitnetError && error.code.startsWith("gguf.") && error.code !== "gguf.memory";
@@ -92,7 +58,7 @@ export async function loadSession(
   const tier = await pickTier(request.tier);
   signal.throwIfAborted();
   const { instance, threads } = await startBest(tier.value, chooseThreads(request.threads), request.baseUrl);
-  const sink = new SessionSink(instance);
+  const sink = new SessionSink(instance, request.how);
   let arrived: Arrived | undefined;
   try {
     let size = 0;
@@ -103,6 +69,7 @@ export async function loadSession(
       if (progress.phase === "download") fromCache = progress.fromCache;
       onProgress(progress);
     });
+    sink.place();
     onProgress({ phase: "prepare", loaded: size, total: size, bytesPerSecond: undefined, fromCache });
     const { session } = sink;
     session.load(threads.value, request.how);

@@ -3,7 +3,6 @@
  * The heap may grow in any call, which replaces (or, shared, outdates) its ArrayBuffer: a view is made for
  * each use and never kept. Text is copied out before it is decoded, since decoders refuse shared memory.
  */
-import type { ByteSink } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Glue, Instance } from "./glue.js";
 import { HeapHash } from "./hashing.js";
@@ -69,7 +68,7 @@ const HASH_STEP = 8 << 20;
 const STATUS_AGAIN = 2;
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
-export class Session implements ByteSink {
+export class Session {
   private readonly glue: Glue;
   private readonly memory: WebAssembly.Memory;
   private readonly encoder = new TextEncoder();

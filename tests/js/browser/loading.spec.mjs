@@ -401,6 +401,12 @@ test("the store can be listed, measured and emptied from the page", REAL, async 
   assertGolden(await use(page, "model.gguf?a"));
 });
 
+test("a model that will not fit is refused as soon as its header is here", REAL, async (t) => {
+  const { page } = await open(t, { stallAt: 2 * CHUNK });
+  const error = await page.evaluate(() => window.codeOf(window.load("model.gguf", { nCtx: 1 << 20 })));
+  assert.match(error, /^BitnetError\|session\.memory\|the model needs [\d.]+ MB, of which its file is 3\.8 MB/);
+});
+
 test("a web page in place of a model is refused and not kept", REAL, async (t) => {
   const { page } = await open(t);
   const error = await page.evaluate(() => window.codeOf(window.load("page.gguf")));

@@ -165,7 +165,7 @@ const REFUSED = [
   ["a missing file", "missing.gguf", {}, /^BitnetError\|fetch\.http\|.*\.gguf: the server answered 404 Not Found\.$/],
   ["a web page", "page.gguf", {}, /^BitnetError\|gguf\.magic\|/],
   ["a cut file", "cut.gguf", {}, /^BitnetError\|gguf\.tensor\.extent\|/],
-  ["a window too large for the heap", "model.gguf", { nCtx: 1 << 20 }, /^BitnetError\|ctx\.memory\|/],
+  ["a window too large for the heap", "model.gguf", { nCtx: 1 << 20 }, /^BitnetError\|session\.memory\|.* of which its file is 3\.8 MB/],
   ["a tier there is not", "model.gguf", { tier: "avx2" }, /^BitnetError\|options\|.*"avx2".*simd128 or relaxed/],
   ["no thread at all", "model.gguf", { threads: 0 }, /^BitnetError\|options\|.*from 1 to 64/],
   ["a hub that is no websocket", "model.gguf", { track: { url: "http://x" } }, /^BitnetError\|track\.url\|/],

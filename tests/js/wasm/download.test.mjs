@@ -17,6 +17,8 @@ const never = new AbortController().signal;
 /** What the heap is for download: room, and where the bytes went. */
 class Sink {
   writes = 0;
+  isPlaced = true;
+  place() {}
   reserve(size) {
     this.bytes = Buffer.alloc(size);
   }
