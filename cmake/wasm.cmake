@@ -57,7 +57,7 @@ function(bitnet_wasm_module name core)
     set_target_properties(${name} PROPERTIES SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/build/wasm)
 endfunction()
 
-set(wasm_sources targets/wasm/exports.c targets/wasm/exports_hash.c targets/wasm/plan.c targets/wasm/transport_ws.c)
+set(wasm_sources targets/wasm/exports.c targets/wasm/exports_hash.c targets/wasm/files.c targets/wasm/plan.c targets/wasm/transport_ws.c)
 set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free
     -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
 

@@ -1,7 +1,6 @@
 /* exports.c: see exports.h.
  *
- * The file is kept once: the source seam maps the reserved block, and the model points into it. The
- * tracker is made with the session, because the engine pushes into a ring from its first step; a
+ * The tracker is made with the session, because the engine pushes into a ring from its first step; a
  * report may be opened and closed behind it at any time.
  */
 #include <inttypes.h>
@@ -14,19 +13,17 @@
 #include "base/os.h"
 #include "bitnet/bitnet.h"
 #include "exports.h"
+#include "files.h"
 #include "json.h"
 #include "plan.h"
 #include "transport_ws.h"
 
-#define FILE_ALIGN  64 /* weight rows start at multiples of 32 bytes (core/kernels/kernels.h) */
 #define RING_CAP    4096
 #define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
 #define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
 
 struct bitnet_session {
-    uint8_t *file; /* [file_size] */
-    size_t file_size;
-    bitnet_source source; /* over file */
+    wasm_files files;
     bitnet_model *model;
     bitnet_engine *engine;
     bitnet_tier prefixes; /* of earlier prompts; close is NULL when there is no room for any */
@@ -46,16 +43,6 @@ struct bitnet_session {
 };
 
 /* ---- life ------------------------------------------------------------------ */
-
-static bitnet_status source_read(void *ctx, uint64_t off, void *dst, size_t n) {
-    memcpy(dst, ((bitnet_session *)ctx)->file + off, n);
-    return BITNET_OK;
-}
-
-static const void *source_map(void *ctx, uint64_t off, size_t n) {
-    (void)n;
-    return ((bitnet_session *)ctx)->file + off;
-}
 
 /* The tracker has one sink for its whole life and the rings outlive every report: reporting can
  * start and stop while the engine runs. */
@@ -79,7 +66,7 @@ void bitnet_session_free(bitnet_session *s) {
     bitnet_model_free(s->model);
     if (s->tracker) bitnet_session_track_close(s);
     bitnet_tracker_free(s->tracker);
-    free(s->file);
+    wasm_files_free(&s->files);
     free(s);
 }
 
@@ -99,54 +86,32 @@ fail:
     return NULL;
 }
 
-/* Memory for the file, and the certainty that `room` more is there: the heap grows once. */
-static uint8_t *take_memory(uint64_t size, double room) {
-    uint64_t block = 0;
-    if (ck_align(size ? size : 1, FILE_ALIGN, &block) || block > SIZE_MAX ||
-        room > (double)SIZE_MAX)
-        return NULL;
-    uint8_t *file = aligned_alloc(FILE_ALIGN, (size_t)block);
-    void *rest = file && room > 0 ? malloc((size_t)room) : file;
-    if (!rest) free(file);
-    if (rest != file) free(rest);
-    return rest ? file : NULL;
-}
-
 void *bitnet_session_reserve(bitnet_session *s, size_t size, double room) {
-    if (s->file) {
-        bitnet_fail(&s->err, BITNET_E_INVAL, "session.reserved",
-                    "the session holds a file already");
+    if (s->model) {
+        bitnet_fail(&s->err, BITNET_E_INVAL, "session.order", "reserve comes before load");
         return NULL;
     }
-    s->file = take_memory(size, room);
-    if (!s->file)
-        bitnet_fail(
-            &s->err, BITNET_E_NOMEM, "session.memory",
-            "the model needs %.1f MB, of which its file is %.1f MB, and the browser gave no more "
-            "than the %.1f MB that the page holds already",
-            ((double)size + room) * 1e-6, (double)size * 1e-6, (double)bitnet_os_rss() * 1e-6);
-    s->file_size = size;
-    return s->file;
+    return wasm_files_add(&s->files, size, room, &s->err);
+}
+
+void bitnet_session_unreserve(bitnet_session *s) {
+    if (!s->model) wasm_files_drop(&s->files);
 }
 
 bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx,
                                   bitnet_kv_type cache_type_k, bitnet_kv_type cache_type_v,
                                   bitnet_switch staged) {
-    if (!s->file || s->model)
+    if (s->files.n == 0 || s->model)
         return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
                            "load comes after reserve, once");
-    s->source = (bitnet_source){.size = s->file_size,
-                                .read = source_read,
-                                .map = source_map,
-                                .may_rewrite = true,
-                                .ctx = s};
     wasm_how how = {n_threads, n_ctx, cache_type_k, cache_type_v, staged};
     wasm_plan plan;
     bitnet_model *header = NULL;
-    bitnet_status st = wasm_plan_make(&plan, &how, &header, &s->source, &s->err);
+    bitnet_status st = wasm_plan_make(&plan, &how, &header, s->files.file, s->files.n, &s->err);
     bitnet_model_free(header);
     if (st < 0) return st;
-    const bitnet_model_desc md = {.source = &s->source,
+    const bitnet_model_desc md = {.files = s->files.file,
+                                  .n_files = s->files.n,
                                   .n_threads = n_threads,
                                   .cache_type_k = cache_type_k,
                                   .cache_type_v = cache_type_v,
@@ -155,7 +120,7 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
     if (st < 0) return st;
     s->n_ctx = how.n_ctx;
     bool has_tier =
-        bitnet_tier_mem_open(&s->prefixes, wasm_prefix_size(s->file_size),
+        bitnet_tier_mem_open(&s->prefixes, wasm_prefix_size(plan.file),
                              bitnet_tier_value_size(s->model, s->n_ctx), NULL) == BITNET_OK;
     const bitnet_engine_desc ed = {.model = s->model,
                                    .n_batch = WASM_BATCH,

@@ -30,9 +30,10 @@ EXPORT void bitnet_session_free(bitnet_session *s); /* NULL is fine */
 EXPORT const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t len,
                                        double file_size, int32_t n_ctx, bitnet_kv_type cache_type_k,
                                        bitnet_kv_type cache_type_v, bitnet_switch staged);
-/* Room for a file of `size` bytes, once per session, in a heap that has `room` bytes beside it. NULL: the
- * browser does not give that much. */
+/* Room for a file of `size` bytes, in a heap that has `room` bytes beside it; once, or once for each part of a
+ * split file, in any order. NULL: the browser does not give that much. unreserve takes the last one back. */
 EXPORT void *bitnet_session_reserve(bitnet_session *s, size_t size, double room);
+EXPORT void bitnet_session_unreserve(bitnet_session *s);
 /* n_ctx 0: as long as the model was trained for, unless keys and values would be large beside the file.
  * staged: BITNET_AUTO makes the head's copy where that is small beside it. */
 EXPORT bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t n_ctx,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "exports.h"
+#include "files.h"
 #include "json.h"
 
 #define COPY_SHARE                                                                                 \
@@ -30,9 +31,10 @@ size_t wasm_prefix_size(uint64_t file_size) {
     return (size_t)(n < PREFIX_LARGE ? n : PREFIX_LARGE);
 }
 
-static bitnet_status open_header(bitnet_model **out, const wasm_how *how,
-                                 const bitnet_source *source, bitnet_error *err) {
-    const bitnet_model_desc md = {.source = source,
+static bitnet_status open_header(bitnet_model **out, const wasm_how *how, const bitnet_file *files,
+                                 int32_t n_files, bitnet_error *err) {
+    const bitnet_model_desc md = {.files = files,
+                                  .n_files = n_files,
                                   .level = BITNET_LOAD_HEADER,
                                   .n_threads = 1,
                                   .cache_type_k = how->cache_type_k,
@@ -63,15 +65,16 @@ static int32_t choose_window(const bitnet_model *m, uint64_t file_size) {
 }
 
 bitnet_status wasm_plan_make(wasm_plan *plan, wasm_how *how, bitnet_model **header,
-                             const bitnet_source *source, bitnet_error *err) {
+                             const bitnet_file *files, int32_t n_files, bitnet_error *err) {
+    const uint64_t size = wasm_files_size(files, n_files);
     bitnet_model *m = NULL;
-    bitnet_status st = open_header(&m, how, source, err);
+    bitnet_status st = open_header(&m, how, files, n_files, err);
     if (st >= 0 && how->staged == BITNET_AUTO) {
         wasm_how without = *how;
         bitnet_model *lean = NULL;
         without.staged = BITNET_OFF;
-        st = open_header(&lean, &without, source, err);
-        if (st >= 0 && is_large(m, lean, source->size)) {
+        st = open_header(&lean, &without, files, n_files, err);
+        if (st >= 0 && is_large(m, lean, size)) {
             bitnet_model *staged = m;
             m = lean, lean = staged;
             how->staged = BITNET_OFF;
@@ -83,12 +86,12 @@ bitnet_status wasm_plan_make(wasm_plan *plan, wasm_how *how, bitnet_model **head
         *header = NULL;
         return st;
     }
-    if (how->n_ctx <= 0) how->n_ctx = choose_window(m, source->size);
+    if (how->n_ctx <= 0) how->n_ctx = choose_window(m, size);
     const bitnet_memory_plan p = plan_of(m, how->n_ctx);
-    *plan = (wasm_plan){.file = source->size,
+    *plan = (wasm_plan){.file = size,
                         .copies = p.copied,
                         .kv = p.kv,
-                        .scratch = p.scratch + wasm_prefix_size(source->size) + MODULE_MEMORY};
+                        .scratch = p.scratch + wasm_prefix_size(size) + MODULE_MEMORY};
     plan->total = plan->file + plan->copies + plan->kv + plan->scratch;
     *header = m;
     return BITNET_OK;
@@ -154,11 +157,12 @@ const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t 
     char *out = session_json(s);
     bitnet_error *err = session_error(s);
     head_bytes h = {bytes, len, 0};
-    const bitnet_source source = {.size = (uint64_t)file_size,
-                                  .read = head_read,
-                                  .map = head_map,
-                                  .may_rewrite = true,
-                                  .ctx = &h};
+    const bitnet_file file = {.name = "the file",
+                              .source = {.size = (uint64_t)file_size,
+                                         .read = head_read,
+                                         .map = head_map,
+                                         .may_rewrite = true,
+                                         .ctx = &h}};
     wasm_how how = {.n_threads = 1,
                     .n_ctx = n_ctx,
                     .cache_type_k = cache_type_k,
@@ -166,8 +170,8 @@ const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t 
                     .staged = staged};
     wasm_plan plan;
     bitnet_model *m;
-    bitnet_status st = wasm_plan_make(&plan, &how, &m, &source, err);
-    if (st < 0 && h.wanted > len && h.wanted <= source.size) {
+    bitnet_status st = wasm_plan_make(&plan, &how, &m, &file, 1, err);
+    if (st < 0 && h.wanted > len && h.wanted <= file.source.size) {
         snprintf(out, SESSION_JSON_CAP, "{\"needMore\":%" PRIu64 "}", h.wanted);
         return out;
     }

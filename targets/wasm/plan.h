@@ -27,10 +27,10 @@ typedef struct wasm_plan {
 /* What earlier prompts may take. */
 size_t wasm_prefix_size(uint64_t file_size);
 
-/* Fills in what *how leaves open, and *plan, from the header of the file behind source; its `read` may fail
- * with E_IO where bytes are missing, and so does this then. *header gets the model at BITNET_LOAD_HEADER,
+/* Fills in what *how leaves open, and *plan, from the header of the file, or of a split one's parts; its `read`
+ * may fail with E_IO where bytes are missing, and so does this then. *header gets the model at BITNET_LOAD_HEADER,
  * the caller's to free; NULL on failure. */
 bitnet_status wasm_plan_make(wasm_plan *plan, wasm_how *how, bitnet_model **header,
-                             const bitnet_source *source, bitnet_error *err);
+                             const bitnet_file *files, int32_t n_files, bitnet_error *err);
 
 #endif

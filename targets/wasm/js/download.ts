@@ -13,9 +13,14 @@ import type { CacheState, LoadProgress } from "./types.js";
 
 /** Where the bytes go. Once reserved, a file of another size may still take the place. */
 export interface ByteSink extends HeapFile {
+  /** This file is whole; what follows is about one more, a part of the same model. */
+  next(): void;
   /** SHA-256 of the whole in steps; onStep may take its time. */
   digest(size: number, onStep: (done: number) => Promise<void>): Promise<string>;
 }
+
+/** An array holds the parts of a split file. */
+export type RawSource = string | StreamSource | readonly (string | Blob)[];
 
 export type StreamSource = Blob | ArrayBuffer | ReadableStream<Uint8Array> | FileSystemFileHandle;
 
@@ -260,18 +265,64 @@ async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, re
   };
 }
 
-/** Fills the sink. Rejects with a BitnetError, or with the signal's reason. */
-export async function download(
+async function fromOne(
   source: string | StreamSource,
   sink: ByteSink,
   options: DownloadOptions,
-  onProgress: OnProgress,
+  reporter: Reporter,
 ): Promise<Arrived> {
   const { sha256, signal } = options;
-  const reporter = new Reporter(onProgress);
   if (typeof source === "string") return fromUrl(source, sink, options, reporter);
   const size = await new Direct(sink, signal, reporter).take(source);
   if (sha256 !== undefined && !(await check(sink, size, sha256, signal, reporter))) throw wrongDigest("the file");
   const nothing = async (): Promise<void> => undefined;
   return { cache: "none", cacheReason: "Only files from a URL are stored.", accept: nothing, reject: nothing };
+}
+
+const isParts = (source: RawSource): source is readonly (string | Blob)[] => Array.isArray(source);
+
+/** One part after the other. How much all are is known with the last one. */
+async function fromParts(
+  parts: readonly (string | Blob)[],
+  sink: ByteSink,
+  options: DownloadOptions,
+  onProgress: OnProgress,
+): Promise<Arrived> {
+  const arrived: Arrived[] = [];
+  let before = 0;
+  for (const part of parts) {
+    const isLast = arrived.length === parts.length - 1;
+    let size = 0;
+    const reporter = new Reporter(({ loaded, total, ...rest }) => {
+      size = loaded;
+      const all = isLast && total !== undefined ? before + total : undefined;
+      onProgress({ ...rest, loaded: before + loaded, total: all });
+    });
+    arrived.push(await fromOne(part, sink, options, reporter));
+    before += size;
+    sink.place();
+    if (!isLast) sink.next();
+  }
+  const states = arrived.map(({ cache }) => cache);
+  const isAll = states.every((state) => state === "stored");
+  const all = (work: "accept" | "reject") => async (): Promise<void> => {
+    for (const one of arrived) await one[work]();
+  };
+  return {
+    cache: isAll ? "stored" : states.every((state) => state === "none") ? "none" : "partial",
+    cacheReason: [...new Set(arrived.map(({ cacheReason }) => cacheReason))].join(" ").trim(),
+    accept: all("accept"),
+    reject: all("reject"),
+  };
+}
+
+/** Fills the sink. Rejects with a BitnetError, or with the signal's reason. */
+export async function download(
+  source: RawSource,
+  sink: ByteSink,
+  options: DownloadOptions,
+  onProgress: OnProgress,
+): Promise<Arrived> {
+  if (isParts(source)) return fromParts(source, sink, options, onProgress);
+  return fromOne(source, sink, options, new Reporter(onProgress));
 }

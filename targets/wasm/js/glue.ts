@@ -21,6 +21,7 @@ export interface Glue {
     staged: number,
   ): number;
   _bitnet_session_reserve(session: number, size: number, room: number): number;
+  _bitnet_session_unreserve(session: number): void;
   _bitnet_session_load(
     session: number,
     nThreads: number,

@@ -7,6 +7,7 @@
  *
  * worker.js and the WebAssembly modules are found beside this file; options.baseUrl says otherwise.
  */
+import type { RawSource } from "./download.js";
 import { BitnetError } from "./errors.js";
 import { whenAborted, WorkerGeneration } from "./generation.js";
 import { WorkerClient, type LoadRequest } from "./rpc.js";
@@ -75,6 +76,16 @@ function trackUrl(text: string): string {
   return url.href;
 }
 
+const isUrl = (source: unknown): source is string | URL => typeof source === "string" || source instanceof URL;
+const isParts = (source: ModelSource): source is readonly (string | URL | Blob)[] => Array.isArray(source);
+
+function rawSource(source: ModelSource, sha256: string | undefined): RawSource {
+  if (!isParts(source)) return isUrl(source) ? entryUrl(absolute(source)) : source;
+  if (source.length === 0) refuse("source is an empty array; it holds the parts of a split file.");
+  if (sha256 !== undefined) refuse("sha256 is of one file, and source has several.");
+  return source.map((part) => (isUrl(part) ? entryUrl(absolute(part)) : part));
+}
+
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   const { tier, track, baseUrl, cache = "auto" } = options;
   const sha256 = options.sha256?.toLowerCase();
@@ -83,7 +94,7 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   if (tier !== undefined && !TIERS.includes(tier)) refuse(`tier is "${tier}"; it is ${TIERS.join(" or ")}.`);
   return {
     op: "load",
-    source: typeof source === "string" || source instanceof URL ? entryUrl(absolute(source)) : source,
+    source: rawSource(source, sha256),
     cache,
     sha256,
     threads: checkInteger("threads", options.threads, 1, MAX_THREADS),

@@ -6,7 +6,7 @@ import { BitnetError } from "./errors.js";
 import { chooseThreads, chooseTier, isSupported, selfTest, type Choice } from "./features.js";
 import { startModule, type Instance } from "./glue.js";
 import type { LoadRequest } from "./rpc.js";
-import type { Session } from "./session.js";
+import { Session } from "./session.js";
 import { SessionSink } from "./sink.js";
 import type { LoadProgress, ModelInfo, Tier } from "./types.js";
 
@@ -58,7 +58,8 @@ export async function loadSession(
   const tier = await pickTier(request.tier);
   signal.throwIfAborted();
   const { instance, threads } = await startBest(tier.value, chooseThreads(request.threads), request.baseUrl);
-  const sink = new SessionSink(instance, request.how);
+  const session = new Session(instance);
+  const sink = new SessionSink(session, request.how);
   let arrived: Arrived | undefined;
   try {
     let size = 0;
@@ -71,7 +72,6 @@ export async function loadSession(
     });
     sink.place();
     onProgress({ phase: "prepare", loaded: size, total: size, bytesPerSecond: undefined, fromCache });
-    const { session } = sink;
     session.load(threads.value, request.how);
     await arrived.accept();
     if (request.track) {
@@ -79,12 +79,11 @@ export async function loadSession(
       session.trackOpen(request.track.url, request.track.name, instanceId);
     }
   } catch (error) {
-    sink.session.free();
+    session.free();
     if (isFileFault(error)) await arrived?.reject();
     else await arrived?.accept();
     throw error;
   }
-  const { session } = sink;
   const info = session.info();
   return {
     session,

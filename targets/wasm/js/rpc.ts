@@ -3,14 +3,14 @@
  * Every request has an id of the page's choosing. Replies carry it: any number of "progress", "prompt" and
  * "tokens", then one "done" or one "error". worker.ts says what each request does.
  */
-import type { StreamSource } from "./download.js";
+import type { RawSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
 import type { LoadHow } from "./session.js";
 import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Tier, Timings, TrackState } from "./types.js";
 
 export interface LoadRequest {
   op: "load";
-  source: string | StreamSource;
+  source: RawSource;
   cache: "auto" | "off";
   sha256: string | undefined;
   threads: number | undefined;

@@ -100,7 +100,7 @@ export class Session {
     });
   }
 
-  /** Room for the file, in a heap that has `room` bytes beside it. */
+  /** Room for the file, or one more part of it, in a heap that has `room` bytes beside it; what follows is about it. */
   reserve(size: number, room = 0): void {
     if (size + room > HEAP_MAX) {
       const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -111,6 +111,11 @@ export class Session {
     }
     this.file = this.glue._bitnet_session_reserve(this.self, size, room) >>> 0;
     if (this.file === 0) throw this.error();
+  }
+
+  /** Takes the last reserve back. */
+  unreserve(): void {
+    this.glue._bitnet_session_unreserve(this.self);
   }
 
   write(at: number, bytes: Uint8Array): void {

@@ -1,15 +1,14 @@
-/* sink.ts: the place of a model file in a session's heap.
+/* sink.ts: the place of a model file in a session's heap, or of the parts of a split one, one after the other.
  *
  * How much memory the model takes beside its file stands in the file's header. So the first bytes wait here until
  * the header is whole; then the heap grows once, for everything, and a model that does not fit is refused before
- * the rest of it is downloaded. A header that makes no sense is left to the library, which says what is wrong.
+ * the rest of it is downloaded. A header that makes no sense, or is one of several, is left to
+ * the library, which says what is wrong.
  */
 import type { ByteSink } from "./download.js";
-import type { Instance } from "./glue.js";
-import { Session, type LoadHow } from "./session.js";
+import type { LoadHow, Session } from "./session.js";
 
 export class SessionSink implements ByteSink {
-  session: Session;
   private size = 0;
   private head: Uint8Array[] = [];
   private headSize = 0;
@@ -17,22 +16,16 @@ export class SessionSink implements ByteSink {
   private isReserved = false;
 
   constructor(
-    private readonly instance: Instance,
+    private readonly session: Session,
     private readonly how: LoadHow,
-  ) {
-    this.session = new Session(instance);
-  }
+  ) {}
 
   get isPlaced(): boolean {
     return this.isReserved;
   }
 
-  /** A session holds one file: for another one, in the middle of the way, it takes another session. */
   reserve(size: number): void {
-    if (this.isReserved) {
-      this.session.free();
-      this.session = new Session(this.instance);
-    }
+    if (this.isReserved) this.session.unreserve();
     this.isReserved = false;
     this.size = size;
     this.head = [];
@@ -48,6 +41,11 @@ export class SessionSink implements ByteSink {
     if (this.headSize < this.wanted && this.headSize < this.size) return;
     const room = this.room();
     if (room !== undefined) this.give(room);
+  }
+
+  /** The file is whole; another part follows. */
+  next(): void {
+    this.isReserved = false;
   }
 
   place(): void {

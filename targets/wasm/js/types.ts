@@ -15,8 +15,16 @@ export type CacheType = (typeof CACHE_TYPES)[number];
 export const SWITCHES = ["auto", "on", "off"] as const;
 export type Switch = (typeof SWITCHES)[number];
 
-/** Where the bytes of a GGUF file come from. An ArrayBuffer is copied, a stream is used up. */
-export type ModelSource = string | URL | Blob | ArrayBuffer | ReadableStream<Uint8Array> | FileSystemFileHandle;
+/** Where the bytes of a GGUF file come from. An ArrayBuffer is copied, a stream is used up, an array holds all parts
+ * of a split file in any order. */
+export type ModelSource =
+  | string
+  | URL
+  | Blob
+  | ArrayBuffer
+  | ReadableStream<Uint8Array>
+  | FileSystemFileHandle
+  | readonly (string | URL | Blob)[];
 
 export interface LoadProgress {
   /** "download": bytes arrive in the heap. "verify": their SHA-256 is computed. "prepare": the file is checked and
@@ -81,7 +89,7 @@ export interface LoadOptions {
   /** "auto": the file of a URL is stored in this browser (OPFS, or IndexedDB where that is missing), and the next
    * load takes it from there without asking the server; storage.delete, or another sha256, makes it ask again. */
   cache?: "auto" | "off";
-  /** 64 hexadecimal digits: a file with other ones is an error, "load.sha256". */
+  /** 64 hexadecimal digits: a file with other ones is an error, "load.sha256". Not for split files. */
   sha256?: string;
   /** Threads that compute. Default: one per core, at most 8; 1 where the page is not cross-origin isolated. */
   threads?: number;

@@ -9,6 +9,7 @@ import path from "node:path";
 import test from "node:test";
 import { gzipSync } from "node:zlib";
 import { GOLDEN, MODEL, ownBrowser, REAL, ROOT } from "./helpers.mjs";
+import { splitModel } from "./split.mjs";
 
 const FILE = readFileSync(MODEL);
 const SHA256 = createHash("sha256").update(FILE).digest("hex");
@@ -40,6 +41,7 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><title>test</title>
  *   file, etag    what is there now                           isDown    connections end without an answer
  *   cutAt         the next answer breaks off at this byte     stallAt   it stops there, until release() is called
  *   isDeaf        Range is ignored                            prelude   in front of worker.js
+ *   parts         /part0.gguf and so on
  * `asked` lists the Range of every request for it. */
 class Server {
   file = FILE;
@@ -67,6 +69,7 @@ class Server {
     if (req.method === "OPTIONS") return res.writeHead(403).end(); /* it allows other hosts nothing unusual */
     if (name === "/") return res.setHeader("Content-Type", "text/html").end(PAGE);
     if (name === "/model.gguf") return this.model(req, res);
+    if (/^\/part\d\.gguf$/.test(name)) return this.part(name, res);
     if (name === "/gzip.gguf") {
       res.writeHead(200, { "Content-Encoding": "gzip", ETag: '"1"' });
       return res.end(gzipSync(FILE, { level: 1 }));
@@ -82,6 +85,13 @@ class Server {
     } catch {
       res.writeHead(404).end();
     }
+  }
+
+  part(name, res) {
+    this.asked.push(name);
+    if (this.isDown) return res.destroy();
+    const bytes = this.parts[Number(name.charAt(5))];
+    return res.writeHead(200, { "Content-Length": bytes.length, ETag: '"1"' }).end(bytes);
   }
 
   model(req, res) {
@@ -445,4 +455,35 @@ test("a stream, a file handle and a File work as a URL does, and are checked", R
   }, SHA256);
   for (const used of all.used) assertGolden(used, { cache: "none" });
   assert.match(all.wrong, /^BitnetError\|options\|.*64 hexadecimal digits/);
+});
+
+test("the parts of a split file work in any order, from URLs, the store and Files", REAL, async (t) => {
+  const { server, page } = await open(t, { parts: splitModel(3) });
+  const urls = ["part2.gguf", "part0.gguf", "part1.gguf"];
+  const first = await use(page, urls);
+  assertGolden(first);
+  const size = server.parts.reduce((sum, part) => sum + part.length, 0);
+  assert.deepEqual([first.info.fileSize, first.progress.at(-1).total], [size, size]);
+  assert.ok(first.progress.every((p, i, all) => i === 0 || p.loaded >= all[i - 1].loaded), "never back");
+  server.isDown = true;
+  assertGolden(await use(page, urls, { threads: 2 }), { isFromCache: true });
+  assert.deepEqual(server.asked, ["/part2.gguf", "/part0.gguf", "/part1.gguf"]);
+  server.isDown = false;
+  const used = await page.evaluate(async (urls) => {
+    const blobs = await Promise.all(urls.map(async (url) => (await fetch(url)).blob()));
+    return window.use(blobs);
+  }, urls);
+  assertGolden(used, { cache: "none" });
+});
+
+test("parts that do not belong together are refused", REAL, async (t) => {
+  const { page } = await open(t, { parts: splitModel(3) });
+  const codes = await page.evaluate(async () => {
+    const attempts = [["part0.gguf"], ["part0.gguf", "part1.gguf"], ["part0.gguf", "part1.gguf", "part1.gguf"], []];
+    const codes = [];
+    for (const parts of attempts) codes.push((await window.codeOf(window.load(parts))).split("|")[1]);
+    return codes;
+  });
+  assert.deepEqual(codes, ["split.alone", "split.count", "split.twice", "options"]);
+  assert.equal((await stored(page)).length, 2, "the parts are good");
 });

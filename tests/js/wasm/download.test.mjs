@@ -19,6 +19,7 @@ class Sink {
   writes = 0;
   isPlaced = true;
   place() {}
+  next() {}
   reserve(size) {
     this.bytes = Buffer.alloc(size);
   }
