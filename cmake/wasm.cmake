@@ -1,19 +1,22 @@
-# The WebAssembly modules of one SIMD tier. A module cannot choose its instructions at run time, since
+# The WebAssembly modules of one tier. A module cannot choose its instructions at run time, since
 # an engine refuses a module with an opcode that it does not know; so each tier is a module of its own,
 # once for one thread and once for many, and the page picks one (targets/wasm/js/features.ts).
 #   build/wasm/bitnet-<tier>.mjs, .wasm       one thread
 #   build/wasm/bitnet-<tier>-mt.mjs, .wasm    pthreads: needs a cross-origin isolated page
 #   build/wasm/check-<tier>.mjs, .wasm        tests/kernels, one thread
 
-set(BITNET_WASM_TIER simd128 CACHE STRING "SIMD tier of the modules: simd128 or relaxed")
-set_property(CACHE BITNET_WASM_TIER PROPERTY STRINGS simd128 relaxed)
-if(NOT BITNET_WASM_TIER MATCHES "^(simd128|relaxed)$")
-    message(FATAL_ERROR "BITNET_WASM_TIER is \"${BITNET_WASM_TIER}\"; it is simd128 or relaxed.")
+set(BITNET_WASM_TIER simd128 CACHE STRING "tier of the modules: c (no SIMD), simd128 or relaxed")
+set_property(CACHE BITNET_WASM_TIER PROPERTY STRINGS c simd128 relaxed)
+if(NOT BITNET_WASM_TIER MATCHES "^(c|simd128|relaxed)$")
+    message(FATAL_ERROR "BITNET_WASM_TIER is \"${BITNET_WASM_TIER}\"; it is c, simd128 or relaxed.")
 endif()
 
 # The optimisation level is given below, to compiler and linker apart.
 set(CMAKE_C_FLAGS_RELEASE "-DNDEBUG")
-set(wasm_compile -O3 -msimd128)
+set(wasm_compile -O3)
+if(NOT BITNET_WASM_TIER STREQUAL c)
+    list(APPEND wasm_compile -msimd128)
+endif()
 if(BITNET_WASM_TIER STREQUAL relaxed)
     list(APPEND wasm_compile -mrelaxed-simd)
 endif()
@@ -31,7 +34,10 @@ else()
     list(APPEND wasm_link -O3)
 endif()
 
-file(GLOB wasm_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_simd128.c)
+set(wasm_kernels)
+if(NOT BITNET_WASM_TIER STREQUAL c)
+    file(GLOB wasm_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_simd128.c)
+endif()
 if(BITNET_WASM_TIER STREQUAL relaxed)
     file(GLOB relaxed_kernels CONFIGURE_DEPENDS core/kernels/wasm/*_relaxed.c)
     list(APPEND wasm_kernels ${relaxed_kernels})
@@ -42,6 +48,7 @@ file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*
      core/engine/*.c core/tracker/*.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
 set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
+set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")
 
 function(bitnet_wasm_core name)
     add_library(${name} STATIC ${core_sources} ${wasm_kernels} targets/wasm/os_wasm.c)
@@ -57,7 +64,8 @@ function(bitnet_wasm_module name core)
     set_target_properties(${name} PROPERTIES SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/build/wasm)
 endfunction()
 
-set(wasm_sources targets/wasm/exports.c targets/wasm/exports_hash.c targets/wasm/files.c targets/wasm/plan.c targets/wasm/transport_ws.c)
+file(GLOB wasm_sources CONFIGURE_DEPENDS targets/wasm/*.c targets/wasm/probe/*.c)
+list(FILTER wasm_sources EXCLUDE REGEX "os_wasm\.c$")
 set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free
     -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
 
@@ -70,7 +78,7 @@ target_link_options(bitnet-${BITNET_WASM_TIER} PRIVATE ${wasm_module_link} -sIMP
 bitnet_wasm_core(bitnet_core_mt -pthread)
 target_sources(bitnet_core_mt PRIVATE targets/os_pthread.c)
 bitnet_wasm_module(bitnet-${BITNET_WASM_TIER}-mt bitnet_core_mt ${wasm_sources})
-target_link_options(bitnet-${BITNET_WASM_TIER}-mt PRIVATE ${wasm_module_link} -Wno-pthreads-mem-growth
+target_link_options(bitnet-${BITNET_WASM_TIER}-mt PRIVATE ${wasm_module_link},PThread -Wno-pthreads-mem-growth
     "-sPTHREAD_POOL_SIZE=Module[\"pthreadPoolSize\"]" -sPTHREAD_POOL_SIZE_STRICT=2
     -sDEFAULT_PTHREAD_STACK_SIZE=256KB)
 

@@ -15,20 +15,21 @@ import * as esbuild from "esbuild";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const at = (...parts) => path.join(root, ...parts);
+const TIERS = ["c", "simd128", "relaxed"];
 
-/** The modules of both tiers; a pthread module of an older Emscripten has a third file, .worker.js. */
+/** The modules of all tiers; a pthread module of an older Emscripten has a third file, .worker.js. */
 function wasmModules() {
-  const required = ["simd128", "relaxed"].flatMap((tier) => [`bitnet-${tier}`, `bitnet-${tier}-mt`]);
+  const required = TIERS.flatMap((tier) => [`bitnet-${tier}`, `bitnet-${tier}-mt`]);
   for (const name of required) {
     for (const file of [`${name}.mjs`, `${name}.wasm`]) {
       if (existsSync(at("build/wasm", file))) continue;
-      const preset = name.includes("relaxed") ? "wasm-relaxed" : "wasm";
+      const preset = { c: "wasm-c", simd128: "wasm", relaxed: "wasm-relaxed" }[name.split("-")[1]];
       const advice = `cmake --preset ${preset} && cmake --build --preset ${preset}`;
       console.error(`build/wasm/${file} is missing. Make it: ${advice}`);
       process.exit(69);
     }
   }
-  return readdirSync(at("build/wasm")).filter((file) => /^bitnet-(simd128|relaxed).*\.(mjs|js|wasm)$/.test(file));
+  return readdirSync(at("build/wasm")).filter((file) => /^bitnet-(c|simd128|relaxed)\b.*\.(mjs|js|wasm)$/.test(file));
 }
 
 function typescript(...args) {
@@ -44,6 +45,24 @@ const common = {
   absWorkingDir: root,
 };
 
+/** The module without names, producers and the like, which no engine needs: a tenth of the download. Only here,
+ * because the linker wants them and stack traces of tests are better with them. */
+function withoutCustomSections(module) {
+  const kept = [module.subarray(0, 8)];
+  for (let start = 8; start < module.length; ) {
+    let at = start + 1;
+    let size = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = module[at++];
+      size += (byte & 127) * 2 ** shift;
+      if (byte < 128) break;
+    }
+    if (module[start] !== 0) kept.push(module.subarray(start, at + size));
+    start = at + size;
+  }
+  return Buffer.concat(kept);
+}
+
 async function buildPackage(modules) {
   rmSync(at("dist"), { recursive: true, force: true });
   await esbuild.build({
@@ -56,7 +75,7 @@ async function buildPackage(modules) {
   for (const name of ["index", "types", "errors", "storage"]) cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
   for (const file of modules) {
     if (file.endsWith(".wasm")) {
-      cpSync(at("build/wasm", file), at("dist", file));
+      writeFileSync(at("dist", file), withoutCustomSections(readFileSync(at("build/wasm", file))));
     } else {
       const source = readFileSync(at("build/wasm", file), "utf8");
       writeFileSync(at("dist", file), (await esbuild.transform(source, { minify: true })).code);

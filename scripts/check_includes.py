@@ -35,6 +35,7 @@ RULES = {
     "targets/native/dash": ["bitnet/", "base/", "http/", "<libwebsockets.h>", "<cjson/", SYSTEM],
     "bench/kernels": ["bitnet/backend.h", "base/", "kernels/", "cmd/bench_output.h", "<immintrin.h>", SYSTEM],
     "targets/wasm": ["bitnet/", "base/", "<emscripten", SYSTEM],
+    "targets/wasm/probe": ["base/", "kernels/", "<emscripten"],
 }
 BANNED = re.compile(r"\b(__EMSCRIPTEN__|_WIN32|__linux__|__APPLE__|(?:printf|fprintf|puts|exit|abort|getenv)(?=\())")
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(\\.|[^\"\\\n])*\"", re.S)

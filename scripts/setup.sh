@@ -212,7 +212,8 @@ build_preset() { # PRESET BUILD_DIR TARGET [CONFIGURE ARGS]
 }
 
 build_wasm() {
-    build_preset wasm build/wasm/simd128 all && build_preset wasm-relaxed build/wasm/relaxed all
+    build_preset wasm build/wasm/simd128 all && build_preset wasm-relaxed build/wasm/relaxed all &&
+        build_preset wasm-c build/wasm/c all
 }
 
 # Bundles and type checks take a few seconds, so they run only when an input is newer than the last result.
@@ -244,7 +245,7 @@ setup() {
     exec 9>"$root/build/.lock"
     flock -n 9 || { say "… waiting for another ./start or ./test to finish its set-up" && flock 9; }
     setup_npm
-    step wasm "build WebAssembly, tiers simd128 and relaxed" "$rebuild" build_wasm
+    step wasm "build WebAssembly, tiers c, simd128 and relaxed" "$rebuild" build_wasm
     if js_is_current; then
         say "$ok npm package and pages are up to date"
     else

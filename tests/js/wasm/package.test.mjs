@@ -9,13 +9,14 @@ import { gzipSync } from "node:zlib";
 import { ROOT } from "./module.mjs";
 
 const root = fileURLToPath(ROOT);
+const MODULES = ["c", "simd128", "relaxed"].flatMap((tier) => [tier, `${tier}-mt`]);
 const MODULE_GZIP_CAP = 150 * 1024; /* a module with its loader, compressed as servers do */
 
 test("the package holds dist and nothing unexpected", () => {
   const out = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" });
   const files = JSON.parse(out)[0].files.map((file) => file.path);
   const required = ["package.json", "LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/worker.js"];
-  for (const name of ["simd128", "simd128-mt", "relaxed", "relaxed-mt"]) {
+  for (const name of MODULES) {
     required.push(`dist/bitnet-${name}.mjs`, `dist/bitnet-${name}.wasm`);
   }
   for (const file of required) assert.ok(files.includes(file), `${file} is missing`);
@@ -23,12 +24,12 @@ test("the package holds dist and nothing unexpected", () => {
     /^(package\.json|LICENSE|README\.md)$/,
     /^dist\/(index|worker)\.js(\.map)?$/,
     /^dist\/(index|types|errors|storage)\.d\.ts$/,
-    /^dist\/bitnet-(simd128|relaxed)(-mt)?\.(mjs|wasm|worker\.js)$/,
+    /^dist\/bitnet-(c|simd128|relaxed)(-mt)?\.(mjs|wasm|worker\.js)$/,
   ];
   assert.deepEqual(files.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
 });
 
-for (const name of ["simd128", "simd128-mt", "relaxed", "relaxed-mt"]) {
+for (const name of MODULES) {
   test(`module ${name} stays under 150 KiB on the wire`, () => {
     const size = ["wasm", "mjs"].reduce((sum, ext) => {
       return sum + gzipSync(readFileSync(path.join(root, `dist/bitnet-${name}.${ext}`))).length;
@@ -36,6 +37,18 @@ for (const name of ["simd128", "simd128-mt", "relaxed", "relaxed-mt"]) {
     assert.ok(size <= MODULE_GZIP_CAP, `${size} bytes`);
   });
 }
+
+test("the modules carry no sections that only a debugger reads", () => {
+  for (const name of MODULES.filter((name) => !name.startsWith("relaxed"))) { /* which Node.js refuses */
+    const module = new WebAssembly.Module(readFileSync(path.join(root, `build/wasm/bitnet-${name}.wasm`)));
+    assert.equal(WebAssembly.Module.customSections(module, "name").length, 1, "the linker writes names");
+    const shipped = new WebAssembly.Module(readFileSync(path.join(root, `dist/bitnet-${name}.wasm`)));
+    for (const section of ["name", "producers", "target_features"]) {
+      assert.equal(WebAssembly.Module.customSections(shipped, section).length, 0, `${name}: ${section}`);
+    }
+    assert.deepEqual(WebAssembly.Module.exports(shipped), WebAssembly.Module.exports(module));
+  }
+});
 
 test("every import and URL between the built files leads to a file", () => {
   const dist = path.join(root, "dist");
