@@ -48,11 +48,14 @@ function describeModel({ info }: Model): void {
     [
       [info.name || "unnamed model", `Architecture ${info.arch}, ${info.nParams.toLocaleString("en-US")} parameters`],
       [quantity(info.fileSize, "By"), "Size of the model file"],
-      [`${info.tier} SIMD`, info.tierReason],
+      [info.tier === "c" ? "no SIMD" : `${info.tier} SIMD`, info.tierReason],
       [count(info.threads, "thread"), info.threadsReason],
       [`window ${count(info.nCtx, "token")}`, "Opening and answer together fit in this many tokens"],
     ],
-    crossOriginIsolated ? "" : `One thread. ${info.threadsReason}`,
+    [
+      ...(info.tier === "c" ? [info.tierReason] : []),
+      ...(crossOriginIsolated ? [] : [`One thread. ${info.threadsReason}`]),
+    ].join(" "),
   );
 }
 

@@ -1,6 +1,6 @@
 /* options.ts: what the address bar and the sampling form ask for.
  *
- *   ?tier=simd128|relaxed  ?threads=N  ?ctx=N  ?model=URL  ?name=producer name on the dashboard
+ *   ?tier=c|simd128|relaxed  ?threads=N  ?ctx=N  ?model=URL  ?name=producer name on the dashboard
  *   ?temp ?topK ?topP ?minP ?seed ?max       fill the form's fields
  *
  * A parameter out of range is refused with a sentence, like a flag of the command line.
@@ -8,7 +8,7 @@
 import { byId, setText } from "../shared/dom";
 
 export const DEFAULT_MODEL = "models/bitnet-tales.gguf";
-const TIERS = ["simd128", "relaxed"] as const;
+const TIERS = ["c", "simd128", "relaxed"] as const;
 export type Tier = (typeof TIERS)[number];
 
 export interface PageOptions {
@@ -41,7 +41,8 @@ export function readPageOptions(search: string): PageOptions {
   const query = new URLSearchParams(search);
   const tier = query.get("tier") || undefined;
   if (tier !== undefined && !TIERS.includes(tier as Tier)) {
-    throw new RangeError(`?tier=${tier}: there is no such tier; allowed are ${TIERS.join(" and ")}.`);
+    const allowed = `${TIERS.slice(0, -1).join(", ")} and ${TIERS.at(-1)}`;
+    throw new RangeError(`?tier=${tier}: there is no such tier; allowed are ${allowed}.`);
   }
   return {
     model: query.get("model") || DEFAULT_MODEL,

@@ -22,6 +22,7 @@ export interface Numbers {
 const TIER_HELP: Record<string, string> = {
   relaxed: "SIMD tier of the WebAssembly module: relaxed SIMD, with 8-bit dot products",
   simd128: "SIMD tier of the WebAssembly module: 128-bit SIMD",
+  c: "Tier of the WebAssembly module: plain C, since no SIMD works here",
 };
 
 function samplingHelp({ temp, topK, topP, minP, seed }: Sampling): string {

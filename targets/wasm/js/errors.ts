@@ -2,8 +2,8 @@
  * the source ("gguf.magic"), and the message is the same sentence that the command line prints.
  *
  * Codes made here: fetch.http, fetch.network, fetch.length, blob.read (the bytes did not come), load.sha256
- * (others came), storage.busy (a tab loads it), wasm.simd, wasm.tier, wasm.selftest, wasm.start, wasm.trap, worker.failed
- * (the module), session.memory (the browser gave too little), options, track.url, model.disposed.
+ * (others came), storage.busy (a tab loads it), wasm.tier, wasm.selftest, wasm.start, wasm.trap, worker.failed (the
+ * module), session.memory (the browser gave too little), predict.header, options, track.url, model.disposed.
  */
 export class BitnetError extends Error {
   override readonly name = "BitnetError";

@@ -61,6 +61,13 @@ export interface Glue {
   _bitnet_hash_create(): number;
   _bitnet_hash_update(hash: number, bytes: number, size: number): void;
   _bitnet_hash_final(hash: number, digest: number): void;
+  _bitnet_selftest(seed: number, rounds: number): number;
+  _bitnet_probe_create(size: number): number;
+  _bitnet_probe_free(probe: number): void;
+  _bitnet_probe_threads(probe: number, nThreads: number): number;
+  _bitnet_probe_rate(probe: number, kind: number, piece: number, ms: number): number;
+  /** Of modules with threads. */
+  PThread?: { terminateAllThreads(): void };
 }
 
 type GlueFactory = (init: {
@@ -72,6 +79,47 @@ type GlueFactory = (init: {
 export interface Instance {
   glue: Glue;
   memory: WebAssembly.Memory;
+  /** Ends the workers of a module that will not be used. */
+  stopThreads(): void;
+}
+
+/** A zero-terminated string; decoders refuse shared memory, so it is copied. */
+export function textAt(memory: WebAssembly.Memory, pointer: number): string {
+  const heap = new Uint8Array(memory.buffer);
+  const at = pointer >>> 0;
+  return new TextDecoder().decode(heap.slice(at, heap.indexOf(0, at)));
+}
+
+/** bitnet_probe_kind: what a rate is of. Bytes a second; of prompt multiply-adds, of fork runs of the pool. */
+export const ProbeKind = { read: 0, tern: 1, prompt: 2, f16: 3, scan: 4, floats: 5, fork: 6 } as const;
+export type ProbeKind = (typeof ProbeKind)[keyof typeof ProbeKind];
+
+/** Rates of this machine in a module that has started (targets/wasm/probe/probe.h). */
+export class RateProbe {
+  private constructor(
+    private readonly glue: Glue,
+    private readonly self: number,
+  ) {}
+
+  /** undefined: there is no memory for a buffer of that size. */
+  static create({ glue }: Instance, size: number): RateProbe | undefined {
+    const self = glue._bitnet_probe_create(size);
+    return self === 0 ? undefined : new RateProbe(glue, self);
+  }
+
+  /** From now on with so many threads, or as many as start; how many that are. */
+  setThreads(n: number): number {
+    return this.glue._bitnet_probe_threads(this.self, n);
+  }
+
+  /** Takes about `ms`; `piece` bytes are one product. */
+  rate(kind: ProbeKind, piece: number, ms: number): number {
+    return this.glue._bitnet_probe_rate(this.self, kind, piece, ms);
+  }
+
+  free(): void {
+    this.glue._bitnet_probe_free(this.self);
+  }
 }
 
 const PAGES_PER_MB = 16;
@@ -97,7 +145,8 @@ async function importFactory(tier: Tier, isThreaded: boolean, baseUrl: string | 
       return import(new URL(`bitnet-${tier}${isThreaded ? "-mt" : ""}.mjs`, baseUrl).href);
     }
     if (tier === "relaxed") return isThreaded ? import("./bitnet-relaxed-mt.mjs") : import("./bitnet-relaxed.mjs");
-    return isThreaded ? import("./bitnet-simd128-mt.mjs") : import("./bitnet-simd128.mjs");
+    if (tier === "simd128") return isThreaded ? import("./bitnet-simd128-mt.mjs") : import("./bitnet-simd128.mjs");
+    return isThreaded ? import("./bitnet-c-mt.mjs") : import("./bitnet-c.mjs");
   };
   return (await load()).default as GlueFactory;
 }
@@ -119,7 +168,7 @@ export async function startModule(
     const factory = await importFactory(tier, isThreaded, baseUrl);
     const printErr = (line: string): void => console.error(`libbitnet: ${line}`);
     const glue = await factory({ wasmMemory: memory, pthreadPoolSize: nThreads - 1, printErr });
-    return { glue, memory };
+    return { glue, memory, stopThreads: () => glue.PThread?.terminateAllThreads() };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new BitnetError("wasm.start", `The WebAssembly module (${tier}) did not start: ${reason}`);

@@ -10,6 +10,7 @@
 import type { RawSource } from "./download.js";
 import { BitnetError } from "./errors.js";
 import { whenAborted, WorkerGeneration } from "./generation.js";
+import type { HeadSource } from "./header.js";
 import { WorkerClient, type LoadRequest } from "./rpc.js";
 import { entryUrl } from "./storage.js";
 import { CACHE_TYPES, SWITCHES, TIERS } from "./types.js";
@@ -21,6 +22,9 @@ import type {
   Model,
   ModelInfo,
   ModelSource,
+  PredictOptions,
+  Prediction,
+  PredictSource,
   TokenizeOptions,
   TrackOptions,
 } from "./types.js";
@@ -91,7 +95,9 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   const sha256 = options.sha256?.toLowerCase();
   if (cache !== "auto" && cache !== "off") refuse(`cache is "${String(cache)}"; it is auto or off.`);
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) refuse("sha256 is not 64 hexadecimal digits.");
-  if (tier !== undefined && !TIERS.includes(tier)) refuse(`tier is "${tier}"; it is ${TIERS.join(" or ")}.`);
+  if (tier !== undefined && !TIERS.includes(tier)) {
+    refuse(`tier is "${tier}"; it is ${TIERS.slice(0, -1).join(", ")} or ${TIERS.at(-1)}.`);
+  }
   return {
     op: "load",
     source: rawSource(source, sha256),
@@ -148,6 +154,32 @@ class WorkerModel implements Model {
       .done.catch(() => undefined) /* a worker that has failed is gone all the same */
       .then(() => this.client.terminate(new BitnetError("model.disposed", "The model was disposed of.")));
     return this.disposal;
+  }
+}
+
+function hasOneHeader(source: RawSource): source is HeadSource {
+  return !Array.isArray(source) && !(source instanceof ReadableStream);
+}
+
+/** What a model would do here, from its header and about two seconds of measuring, in a worker of its own. */
+export async function predict(source: PredictSource, options: PredictOptions = {}): Promise<Prediction> {
+  const { signal, ...rest } = options;
+  const { source: from, threads, tier, how, baseUrl } = loadRequest(source, rest);
+  if (!hasOneHeader(from)) {
+    return refuse("Nothing is predicted of a stream, which can be read once, or of the parts of a split file.");
+  }
+  signal?.throwIfAborted();
+  const client = new WorkerClient(startWorker(baseUrl), () => undefined);
+  const end = (): void => client.terminate(new BitnetError("aborted", "The prediction was aborted."));
+  const stopListening = whenAborted(signal, end);
+  try {
+    return await client.call({ op: "predict", source: from, threads, tier, how, baseUrl }).done;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    stopListening();
+    end();
   }
 }
 

@@ -1,39 +1,15 @@
-/* loading.ts: from a source to a session that can answer: chooses and starts a module, streams the file into its
- * heap, loads it. What comes of it belongs to the caller; on a failure nothing is left but what is stored.
+/* loading.ts: from a source to a session that can answer: starts a module, streams the file into its heap, loads
+ * it. What comes of it belongs to the caller; on a failure nothing is left but what is stored.
  */
 import { download, type Arrived } from "./download.js";
 import { BitnetError } from "./errors.js";
-import { chooseThreads, chooseTier, isSupported, selfTest, type Choice } from "./features.js";
-import { startModule, type Instance } from "./glue.js";
+import type { Choice } from "./features.js";
+import type { Instance } from "./glue.js";
 import type { LoadRequest } from "./rpc.js";
 import { Session } from "./session.js";
 import { SessionSink } from "./sink.js";
-import type { LoadProgress, ModelInfo, Tier } from "./types.js";
-
-async function pickTier(forced: Tier | undefined): Promise<Choice<Tier>> {
-  if (forced === undefined) {
-    const choice = await chooseTier();
-    if (choice) return choice;
-    throw new BitnetError("wasm.simd", "This browser has no working WebAssembly SIMD; libbitnet needs it.");
-  }
-  if (!isSupported(forced)) throw new BitnetError("wasm.tier", `This browser cannot run the tier ${forced}.`);
-  if (!(await selfTest(forced))) {
-    throw new BitnetError("wasm.selftest", `This browser computes wrong sums in the tier ${forced}.`);
-  }
-  return { value: forced, reason: "This tier was asked for." };
-}
-
-async function startBest(
-  tier: Tier,
-  threads: Choice<number>,
-  baseUrl: string | undefined,
-): Promise<{ instance: Instance; threads: Choice<number> }> {
-  const instance = await startModule(tier, threads.value, baseUrl);
-  if (instance) return { instance, threads };
-  const one = await startModule(tier, 1, baseUrl);
-  if (!one) throw new BitnetError("wasm.start", "The browser starts no WebAssembly module.");
-  return { instance: one, threads: { value: 1, reason: "This browser refuses shared memory for threads." } };
-}
+import { startBest } from "./starting.js";
+import type { LoadProgress, ModelInfo } from "./types.js";
 
 /** What was asked for is not always what started. */
 function threadsReason(asked: Choice<number>, started: number): string {
@@ -46,6 +22,7 @@ function isFileFault(error: unknown): boolean {
 }
 
 export interface Loaded {
+  instance: Instance;
   session: Session;
   info: ModelInfo;
 }
@@ -55,12 +32,12 @@ export async function loadSession(
   signal: AbortSignal,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<Loaded> {
-  const tier = await pickTier(request.tier);
+  const { instance, tier, pickThreads } = await startBest(request);
   signal.throwIfAborted();
-  const { instance, threads } = await startBest(tier.value, chooseThreads(request.threads), request.baseUrl);
   const session = new Session(instance);
   const sink = new SessionSink(session, request.how);
   let arrived: Arrived | undefined;
+  let threads: Choice<number>;
   try {
     let size = 0;
     let fromCache = false;
@@ -72,6 +49,7 @@ export async function loadSession(
     });
     sink.place();
     onProgress({ phase: "prepare", loaded: size, total: size, bytesPerSecond: undefined, fromCache });
+    threads = pickThreads();
     session.load(threads.value, request.how);
     await arrived.accept();
     if (request.track) {
@@ -86,6 +64,7 @@ export async function loadSession(
   }
   const info = session.info();
   return {
+    instance,
     session,
     info: {
       ...info,

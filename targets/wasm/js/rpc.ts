@@ -5,8 +5,10 @@
  */
 import type { RawSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
+import type { HeadSource } from "./header.js";
 import type { LoadHow } from "./session.js";
-import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Tier, Timings, TrackState } from "./types.js";
+import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Prediction } from "./types.js";
+import type { Tier, Timings, TrackState } from "./types.js";
 
 export interface LoadRequest {
   op: "load";
@@ -28,8 +30,14 @@ export interface GenerateRequest {
   seed: bigint;
 }
 
+export interface PredictRequest extends Pick<LoadRequest, "threads" | "tier" | "how" | "baseUrl"> {
+  op: "predict";
+  source: HeadSource;
+}
+
 export type Request =
   | LoadRequest
+  | PredictRequest
   | GenerateRequest
   | { op: "tokenize"; text: string; bos: boolean; special: boolean }
   | { op: "abort"; target: number }
@@ -44,6 +52,7 @@ export interface GenerateEnd {
 /** What "done" carries, by request. */
 export interface Results {
   load: ModelInfo;
+  predict: Prediction;
   generate: GenerateEnd;
   tokenize: number[];
   abort: undefined;

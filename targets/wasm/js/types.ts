@@ -3,9 +3,9 @@
  * Names that also occur in `bitnet run --json` are spelled as there.
  */
 
-/** SIMD tiers, slowest first. Each is a module of its own; the fastest that works here is the default. */
-export type Tier = "simd128" | "relaxed";
-export const TIERS: readonly Tier[] = ["simd128", "relaxed"];
+/** Tiers, slowest first: "c" has no SIMD. Each is a module of its own; the fastest that works here is the default. */
+export type Tier = "c" | "simd128" | "relaxed";
+export const TIERS: readonly Tier[] = ["c", "simd128", "relaxed"];
 
 /** How keys or values are kept; "auto" is f16, f32 for the smallest models. In bitnet_kv_type's order. */
 export const CACHE_TYPES = ["auto", "f16", "f32", "q8_0"] as const;
@@ -91,7 +91,7 @@ export interface LoadOptions {
   cache?: "auto" | "off";
   /** 64 hexadecimal digits: a file with other ones is an error, "load.sha256". Not for split files. */
   sha256?: string;
-  /** Threads that compute. Default: one per core, at most 8; 1 where the page is not cross-origin isolated. */
+  /** Threads that compute. Default: as many as a probe finds to pay, at most 8; 1 where there is no shared memory. */
   threads?: number;
   /** Forces a tier; an error where it does not work. */
   tier?: Tier;
@@ -106,6 +106,73 @@ export interface LoadOptions {
   track?: TrackOptions;
   /** Where worker.js and the modules lie, when not beside index.js. */
   baseUrl?: string | URL;
+}
+
+/** Where a header can be read without the rest. */
+export type PredictSource = string | URL | Blob | ArrayBuffer | FileSystemFileHandle;
+
+export interface PredictOptions extends Pick<LoadOptions, "signal" | "threads" | "tier" | "nCtx" | "baseUrl"> {
+  cacheTypeK?: CacheType;
+  cacheTypeV?: CacheType;
+}
+
+/** A second. */
+export interface PredictedRate {
+  low: number;
+  expected: number;
+  high: number;
+}
+
+/** What a model would do here; nothing of it but the header was read. */
+export interface Prediction {
+  /** From the header; sizes in bytes. */
+  model: {
+    arch: string;
+    /** general.name of the file; "" if it has none. */
+    name: string;
+    nParams: number;
+    fileSize: number;
+    nCtx: number;
+    nCtxTrain: number;
+    nLayer: number;
+    nEmbd: number;
+    nVocab: number;
+    /** Read for each token: all of it, ternary weights, and the head, of which stages may read less. */
+    tokenBytes: number;
+    ternaryBytes: number;
+    headBytes: number;
+    isStaged: boolean;
+  };
+  memory: {
+    needed: number;
+    /** undefined where the browser does not tell the machine's memory. */
+    available: number | undefined;
+    fits: boolean;
+    text: string;
+  };
+  /** While it answers, over a short context. */
+  tokensPerSecond: PredictedRate;
+  /** While it reads a prompt. */
+  promptTokensPerSecond: PredictedRate;
+  /** The first of these as a sentence. */
+  text: string;
+  threads: number;
+  threadsReason: string;
+  tier: Tier;
+  tierReason: string;
+  /** What was measured, on that many threads. */
+  probe: {
+    /** Of reading a buffer of the model's size, 96 MB at most, with nothing done to the bytes. */
+    bytesPerSecond: number;
+    ternaryBytesPerSecond: number;
+    headBytesPerSecond: number;
+    promptMacsPerSecond: number;
+    floatsPerSecond: number;
+    /** Of handing work to all threads and waiting for them. */
+    forkSeconds: number;
+    /** How long all that took. */
+    seconds: number;
+  };
 }
 
 export interface ModelInfo {

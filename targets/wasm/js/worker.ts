@@ -4,14 +4,17 @@
  *   load      from a source to a session (loading.ts)                                    progress…
  *   generate  queues a request; several run one after the other, oldest first (running.ts)  prompt, tokens…
  *   tokenize  text -> ids
+ *   predict   what a model would do here (predict.ts); the page ends the worker to abort it
  *   abort     target = the id of a load (it fails with code "aborted") or of a generate (it ends as cancelled)
  *   dispose   frees everything, says goodbye to the hub, closes the worker
  * Unasked, with id 0: "track", when the connection to the hub changes.
  */
 import { BitnetError, errorData } from "./errors.js";
 import { loadSession } from "./loading.js";
+import { predict } from "./predict.js";
 import type { GenerateRequest, LoadRequest, Notice, Reply, Request } from "./rpc.js";
 import { Runner } from "./running.js";
+import { WarmTest } from "./selftest.js";
 import type { Session } from "./session.js";
 import type { TrackState } from "./types.js";
 
@@ -24,13 +27,14 @@ let loading: { id: number; controller: AbortController } | undefined;
 let pumpedAt = 0;
 let pumpTimer: ReturnType<typeof setInterval> | undefined;
 let trackState: TrackState | undefined;
+let failure: unknown; /* of the warm test: the reason why there is no session any more */
 
 function post(message: Reply | Notice): void {
   self.postMessage(message);
 }
 
 function theSession(): Session {
-  if (!session) throw new BitnetError("model.disposed", "There is no model in this worker.");
+  if (!session) throw failure ?? new BitnetError("model.disposed", "There is no model in this worker.");
   return session;
 }
 
@@ -48,9 +52,21 @@ async function load(id: number, request: LoadRequest): Promise<void> {
   const controller = new AbortController();
   loading = { id, controller };
   try {
-    const loaded = await loadSession(request, controller.signal, (progress) => post({ id, type: "progress", progress }));
+    const loaded = await loadSession(request, controller.signal, (progress) => {
+      post({ id, type: "progress", progress });
+    });
     session = loaded.session;
-    runner = new Runner(session, post, pumpIfDue, forget);
+    const warmTest = new WarmTest(loaded.instance);
+    const afterSlice = (): void => {
+      pumpIfDue();
+      try {
+        warmTest.afterSlice();
+      } catch (error) {
+        failure = error; /* the answer may have ended in this slice: the next one says it */
+        throw error;
+      }
+    };
+    runner = new Runner(session, post, afterSlice, forget);
     pumpTimer = setInterval(pump, PUMP_MS);
     post({ id, type: "done", value: loaded.info });
   } finally {
@@ -116,6 +132,8 @@ async function handle(id: number, request: Request): Promise<void> {
       return load(id, request);
     case "generate":
       return generate(id, request);
+    case "predict":
+      return post({ id, type: "done", value: await predict(request, new AbortController().signal) });
     case "tokenize":
       return post({ id, type: "done", value: theSession().tokenize(request.text, request.bos, request.special) });
     case "abort":

@@ -63,7 +63,7 @@ test("the page loads the model with progress, answers, and shows its numbers", R
   page.assertClean();
 });
 
-for (const tier of ["simd128", "relaxed"]) {
+for (const tier of ["c", "simd128", "relaxed"]) {
   for (const threads of [1, 2]) {
     test(`greedy text is the golden one: ${tier}, ${threads} threads`, REAL, async (t) => {
       const server = await serve(t);

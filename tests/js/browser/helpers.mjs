@@ -21,8 +21,8 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export const BIN = path.resolve(process.env.BITNET_BIN || path.join(ROOT, "build/native/bitnet"));
 export const WEB_ROOT = path.resolve(process.env.BITNET_WEB_ROOT || path.join(ROOT, "build/web"));
 export const MODEL = path.join(ROOT, "models/bitnet-tales/bitnet-tales.i2_s.gguf");
-const CHROMIUM = process.env.BITNET_CHROMIUM || "/usr/bin/chromium";
-const CHROMIUM_ARGS = [
+export const CHROMIUM = process.env.BITNET_CHROMIUM || "/usr/bin/chromium";
+export const CHROMIUM_ARGS = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",

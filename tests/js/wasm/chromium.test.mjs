@@ -1,4 +1,4 @@
-// chromium.test.mjs: the npm package in a real browser, called as any page would: worker, threads, both tiers.
+// chromium.test.mjs: the npm package in a real browser, called as any page would: worker, threads, every tier.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -49,7 +49,7 @@ async function openLibrary(t, { isolated = true } = {}) {
   return page;
 }
 
-for (const tier of ["simd128", "relaxed"]) {
+for (const tier of ["c", "simd128", "relaxed"]) {
   for (const threads of [1, 2]) {
     test(`tier ${tier} with ${threads} thread(s) gives the golden tokens, one by one`, REAL, async (t) => {
       const page = await openLibrary(t);
@@ -166,7 +166,7 @@ const REFUSED = [
   ["a web page", "page.gguf", {}, /^BitnetError\|gguf\.magic\|/],
   ["a cut file", "cut.gguf", {}, /^BitnetError\|gguf\.tensor\.extent\|/],
   ["a window too large for the heap", "model.gguf", { nCtx: 1 << 20 }, /^BitnetError\|session\.memory\|.* of which its file is 3\.8 MB/],
-  ["a tier there is not", "model.gguf", { tier: "avx2" }, /^BitnetError\|options\|.*"avx2".*simd128 or relaxed/],
+  ["a tier there is not", "model.gguf", { tier: "avx2" }, /^BitnetError\|options\|.*"avx2".*c, simd128 or relaxed/],
   ["no thread at all", "model.gguf", { threads: 0 }, /^BitnetError\|options\|.*from 1 to 64/],
   ["a hub that is no websocket", "model.gguf", { track: { url: "http://x" } }, /^BitnetError\|track\.url\|/],
   ["a base without a worker", "model.gguf", { baseUrl: "nowhere/" }, /^BitnetError\|worker\.failed\|/],

@@ -12,6 +12,7 @@ export async function importTs(...names) {
       loader: "ts",
     },
     bundle: true,
+    external: ["./bitnet-*.mjs"],
     format: "esm",
     write: false,
   });

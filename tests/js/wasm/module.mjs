@@ -11,12 +11,12 @@ export const GOLDEN = JSON.parse(readFileSync(new URL("tests/golden/bitnet-tales
 const PAGES_PER_MB = 16;
 
 /** The module's exports, with `memory` added. */
-export async function startModule(name = "bitnet-simd128", { maximumMb = 4096 } = {}) {
+export async function startModule(name = "bitnet-simd128", { maximumMb = 4096, bytes } = {}) {
   const memory = new WebAssembly.Memory({ initial: 8 * PAGES_PER_MB, maximum: maximumMb * PAGES_PER_MB });
   const { default: create } = await import(new URL(`build/wasm/${name}.mjs`, ROOT));
   const lines = [];
   const module = await create({
-    wasmBinary: readFileSync(new URL(`build/wasm/${name}.wasm`, ROOT)),
+    wasmBinary: bytes ?? readFileSync(new URL(`build/wasm/${name}.wasm`, ROOT)),
     wasmMemory: memory,
     print: (line) => lines.push(line),
     printErr: (line) => lines.push(line),
