@@ -44,3 +44,10 @@ int32_t bitnet_chat_tokenize(const bitnet_model *m, const char *template_name,
     if (!template_name) template_name = m->chat_template;
     return bitnet_chat_encode(m->vocab, template_name, messages, n, flags, out, cap, err);
 }
+
+int32_t bitnet_chat_render(const bitnet_model *m, const char *template_name,
+                           const bitnet_message *messages, int32_t n, uint32_t flags, char *out,
+                           int32_t cap, bitnet_error *err) {
+    if (!template_name) template_name = m->chat_template;
+    return bitnet_chat_write(&m->allocator, template_name, messages, n, flags, out, cap, err);
+}

@@ -212,12 +212,20 @@ static int32_t encode_chat(const bitnet_vocab *v, const family *f, const bitnet_
     return count < 0 ? count : count + n_bos;
 }
 
-int32_t bitnet_chat_encode(const bitnet_vocab *v, const char *name, const bitnet_message *messages,
-                           int32_t n, uint32_t flags, bitnet_token *out, int32_t cap,
-                           bitnet_error *err) {
+/* What was asked for, and the conversation as spans. Freed with free_chat after any outcome. */
+typedef struct chat {
+    const family *family;
+    bitnet_span *spans;
+    size_t size;
+    int32_t n_spans;
+} chat;
+
+static bitnet_status open_chat(chat *c, const bitnet_allocator *a, const char *name,
+                               const bitnet_message *messages, int32_t n, uint32_t flags,
+                               bitnet_error *err) {
     bitnet_escaped e;
-    const family *f = find_family(name);
-    if (!f)
+    *c = (chat){.family = find_family(name)};
+    if (!c->family)
         return bitnet_fail(err, BITNET_E_INVAL, "chat.template",
                            "there is no template \"%.64s\"; known are bitnet, llama3, falcon3, "
                            "chatml and none",
@@ -225,23 +233,58 @@ int32_t bitnet_chat_encode(const bitnet_vocab *v, const char *name, const bitnet
     if (n < 1 || n > MAX_MESSAGES)
         return bitnet_fail(err, BITNET_E_INVAL, "chat.messages",
                            "a conversation of %d messages; allowed are 1 to %d", n, MAX_MESSAGES);
-    bitnet_status st = check_needs(v, f, err);
-    if (st < 0) return st;
-    int32_t n_spans = 3 * n, count = 0;
-    size_t size = ((size_t)n_spans + 1) * sizeof(bitnet_span);
-    bitnet_span *spans = bitnet_alloc(&v->allocator, size);
-    st = spans ? add_messages(spans, f, messages, n, err) : BITNET_E_NOMEM;
-    if (st >= 0) {
-        if (flags & BITNET_CHAT_ANSWER) spans[n_spans++] = words(f->open[ASSISTANT]);
-        int32_t step = f->can_split && flags & BITNET_CHAT_SPLIT ? 1 : n_spans;
-        count = encode_chat(v, f, spans, n_spans, step, out, cap);
-    }
-    bitnet_free(&v->allocator, spans, size);
-    if (st == BITNET_E_NOMEM || count == BITNET_E_NOMEM)
+    c->n_spans = 3 * n;
+    c->size = ((size_t)c->n_spans + 1) * sizeof(bitnet_span);
+    c->spans = bitnet_alloc(a, c->size);
+    if (!c->spans)
         return bitnet_fail(err, BITNET_E_NOMEM, "chat.memory",
                            "no memory for a conversation of %d messages", n);
-    if (count < 0)
-        return bitnet_fail(err, BITNET_E_INVAL, "chat.length",
-                           "the conversation has more than 1 GiB of text");
+    bitnet_status st = add_messages(c->spans, c->family, messages, n, err);
+    if (flags & BITNET_CHAT_ANSWER) c->spans[c->n_spans++] = words(c->family->open[ASSISTANT]);
+    return st;
+}
+
+static void free_chat(chat *c, const bitnet_allocator *a) {
+    bitnet_free(a, c->spans, c->size);
+}
+
+static int32_t too_long(bitnet_error *err) {
+    return bitnet_fail(err, BITNET_E_INVAL, "chat.length",
+                       "the conversation has more than 1 GiB of text");
+}
+
+int32_t bitnet_chat_encode(const bitnet_vocab *v, const char *name, const bitnet_message *messages,
+                           int32_t n, uint32_t flags, bitnet_token *out, int32_t cap,
+                           bitnet_error *err) {
+    chat c;
+    int32_t count = 0;
+    bitnet_status st = open_chat(&c, &v->allocator, name, messages, n, flags, err);
+    if (st >= 0) st = check_needs(v, c.family, err);
+    if (st >= 0) {
+        int32_t step = c.family->can_split && flags & BITNET_CHAT_SPLIT ? 1 : c.n_spans;
+        count = encode_chat(v, c.family, c.spans, c.n_spans, step, out, cap);
+    }
+    free_chat(&c, &v->allocator);
+    if (count == BITNET_E_NOMEM)
+        return bitnet_fail(err, BITNET_E_NOMEM, "chat.memory",
+                           "no memory for a conversation of %d messages", n);
+    if (count < 0) return too_long(err);
     return st < 0 ? (int32_t)st : count;
+}
+
+int32_t bitnet_chat_write(const bitnet_allocator *a, const char *name,
+                          const bitnet_message *messages, int32_t n, uint32_t flags, char *out,
+                          int32_t cap, bitnet_error *err) {
+    chat c;
+    size_t at = 0;
+    bitnet_status st = open_chat(&c, a, name, messages, n, flags, err);
+    for (int32_t i = 0; st >= 0 && i < c.n_spans; i++) {
+        bitnet_span span = c.spans[i];
+        size_t room = at < (size_t)cap ? (size_t)cap - at : 0, fits = span.n < room ? span.n : room;
+        if (fits) memcpy(out + at, span.s, fits);
+        at += span.n;
+        if (at > INT32_MAX) st = (bitnet_status)too_long(err);
+    }
+    free_chat(&c, a);
+    return st < 0 ? (int32_t)st : (int32_t)at;
 }

@@ -122,6 +122,12 @@ static void expect_chat(const char *family, const bitnet_message *messages, int3
     char *got = rendered(v, ids, n_ids);
     assert_string_equal(got, want);
     free(got);
+    char text[1024] = {0};
+    const char *behind_bos = want + strlen(control_texts[0]);
+    int32_t len =
+        bitnet_chat_write(&(bitnet_allocator){0}, family, messages, n, flags, text, 1023, &err);
+    assert_int_equal(len, strlen(behind_bos));
+    assert_string_equal(text, behind_bos);
     bitnet_vocab_free(v);
 }
 
@@ -353,6 +359,24 @@ static void the_count_is_returned_whatever_the_room(void **state) {
     bitnet_vocab_free(v);
 }
 
+static void the_text_is_cut_at_the_room_and_its_length_is_returned(void **state) {
+    (void)state;
+    static const char want[] = "User: Hi<|eot_id|>";
+    const bitnet_message m = message("user", " Hi "), bad = message("robot", "Hi");
+    const bitnet_allocator a = {0};
+    bitnet_error err = {0};
+    for (size_t cap = 0; cap < sizeof want; cap++) {
+        char some[sizeof want];
+        memset(some, '#', sizeof some);
+        assert_int_equal(bitnet_chat_write(&a, "bitnet", &m, 1, 0, some, (int32_t)cap, NULL),
+                         strlen(want));
+        assert_memory_equal(some, want, cap);
+        assert_int_equal(some[cap], '#');
+    }
+    assert_int_equal(bitnet_chat_write(&a, "bitnet", &bad, 1, 0, NULL, 0, &err), BITNET_E_INVAL);
+    assert_string_equal(err.id, "chat.role");
+}
+
 static void any_allocation_may_fail(void **state) {
     (void)state;
     tiny_vocab t;
@@ -390,6 +414,7 @@ int main(void) {
         cmocka_unit_test(bad_conversations_are_refused_with_a_sentence),
         cmocka_unit_test(a_vocabulary_without_the_tokens_of_a_template_is_refused),
         cmocka_unit_test(the_count_is_returned_whatever_the_room),
+        cmocka_unit_test(the_text_is_cut_at_the_room_and_its_length_is_returned),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,12 @@ BITNET_API int32_t bitnet_chat_tokenize(const bitnet_model *model, const char *t
                                         const bitnet_message *messages, int32_t n, uint32_t flags,
                                         bitnet_token *out, int32_t cap, bitnet_error *err);
 
+/* The text that bitnet_chat_tokenize tokenizes, without BOS: the bytes needed, of which it writes at most
+ * cap, not terminated. The flags and refusals are the same; the vocabulary is not needed. */
+BITNET_API int32_t bitnet_chat_render(const bitnet_model *model, const char *template_name,
+                                      const bitnet_message *messages, int32_t n, uint32_t flags,
+                                      char *out, int32_t cap, bitnet_error *err);
+
 #ifdef __cplusplus
 }
 #endif
