@@ -169,6 +169,31 @@ static void progress_counts_to_the_end_and_can_stop(void **state) {
     }
 }
 
+static void pass_by_pass_it_gives_the_same_bits(void **state) {
+    (void)state;
+    tiny_loaded t;
+    bitnet_perplexity whole, stepped = {0};
+    bitnet_evaluation *e;
+    bitnet_error err = {0};
+    load(&t, true);
+    bitnet_perplexity_desc desc = {
+        .model = t.model, .tokens = text, .n_tokens = N_TOKENS, .n_ctx = 32, .n_batch = 8};
+    assert_int_equal(bitnet_perplexity_run(&whole, &desc, NULL), BITNET_OK);
+    assert_int_equal(bitnet_evaluation_create(&e, &desc, NULL), BITNET_OK);
+    assert_int_equal(bitnet_evaluation_total(e), N_TOKENS);
+    int32_t n_steps = 1;
+    while (bitnet_evaluation_step(e, &stepped, &err) == BITNET_OK) {
+        assert_in_range(stepped.n_tokens, n_steps * 7, n_steps * 8);
+        n_steps++;
+    }
+    assert_null(err.id);
+    assert_int_equal(n_steps, 3 * 4 + 1); /* chunks of 31 in fours, 7 left over */
+    assert_memory_equal(&stepped, &whole, sizeof whole);
+    bitnet_evaluation_free(e);
+    bitnet_evaluation_free(NULL);
+    tiny_model_close(&t);
+}
+
 static void what_cannot_be_evaluated_is_refused(void **state) {
     (void)state;
     tiny_loaded t;
@@ -224,6 +249,7 @@ int main(void) {
         cmocka_unit_test(it_is_exp_of_the_mean_negative_log_likelihood),
         cmocka_unit_test(every_batch_size_gives_the_same_bits),
         cmocka_unit_test(progress_counts_to_the_end_and_can_stop),
+        cmocka_unit_test(pass_by_pass_it_gives_the_same_bits),
         cmocka_unit_test(what_cannot_be_evaluated_is_refused),
         cmocka_unit_test(logits_that_overflow_are_an_error_and_not_a_figure),
     };

@@ -38,6 +38,18 @@ BITNET_API bitnet_status bitnet_perplexity_run(bitnet_perplexity *out,
                                                const bitnet_perplexity_desc *desc,
                                                bitnet_error *err);
 
+/* The same pass by pass, for callers with an event loop. desc->tokens are borrowed until free; nothing is
+ * allocated after create. desc->progress is not called. */
+typedef struct bitnet_evaluation bitnet_evaluation;
+BITNET_API bitnet_status bitnet_evaluation_create(bitnet_evaluation **out,
+                                                  const bitnet_perplexity_desc *desc,
+                                                  bitnet_error *err);
+/* One pass of at most n_batch tokens: OK to go on, DONE when that was the last one. */
+BITNET_API bitnet_status bitnet_evaluation_step(bitnet_evaluation *e, bitnet_perplexity *so_far,
+                                                bitnet_error *err);
+BITNET_API int32_t bitnet_evaluation_total(const bitnet_evaluation *e); /* tokens to predict */
+BITNET_API void bitnet_evaluation_free(bitnet_evaluation *e);           /* NULL is fine */
+
 #ifdef __cplusplus
 }
 #endif
