@@ -19,6 +19,7 @@
 #include "engine/lookup.h"
 #include "engine/pace.h"
 #include "engine/request.h"
+#include "engine/state.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -515,4 +516,34 @@ bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req, bit
         }
         bitnet_engine_step(e);
     }
+}
+
+/* ---- the timeline as bytes --------------------------------------------------------------------
+ */
+
+static bitnet_status check_idle(bitnet_engine *e, bitnet_error *err) {
+    bitnet_os_mutex_lock(&e->lock);
+    const int32_t n_queued = e->n_queued;
+    bitnet_os_mutex_unlock(&e->lock);
+    if (n_queued == 0) return BITNET_OK;
+    return bitnet_fail(err, BITNET_E_INVAL, "state.busy",
+                       "a state is saved or loaded while no request runs; there are %d", n_queued);
+}
+
+bitnet_status bitnet_engine_save(bitnet_engine *e, void *out, size_t *size, bitnet_error *err) {
+    bitnet_status st = check_idle(e, err);
+    if (st < 0) return st;
+    const uint64_t need = bitnet_state_size(e->ctx, e->model);
+    if (need > SIZE_MAX)
+        return bitnet_fail(err, BITNET_E_NOMEM, "state.memory", "the state takes %llu bytes",
+                           (unsigned long long)need);
+    if (out && *size >= need) bitnet_state_write(e->ctx, e->model, out);
+    *size = (size_t)need;
+    return BITNET_OK;
+}
+
+bitnet_status bitnet_engine_load(bitnet_engine *e, const void *data, size_t size,
+                                 bitnet_error *err) {
+    bitnet_status st = check_idle(e, err);
+    return st < 0 ? st : bitnet_state_read(e->ctx, e->model, data, size, err);
 }

@@ -405,6 +405,9 @@ void bitnet_ctx_clear(bitnet_ctx *c) {
 int32_t bitnet_ctx_len(const bitnet_ctx *c) {
     return c->len;
 }
+const bitnet_token *bitnet_ctx_tokens(const bitnet_ctx *c) {
+    return c->tok;
+}
 int32_t bitnet_ctx_size(const bitnet_ctx *c) {
     return c->n_ctx;
 }

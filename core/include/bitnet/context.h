@@ -88,7 +88,8 @@ BITNET_API const float *bitnet_ctx_logits_at(const bitnet_ctx *ctx, int32_t i);
 /* What is left out of row i, one of those kept. */
 BITNET_API bitnet_tail bitnet_ctx_tail_at(const bitnet_ctx *ctx, int32_t i);
 BITNET_API int32_t bitnet_ctx_len(const bitnet_ctx *ctx);
-BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);     /* n_ctx */
+BITNET_API const bitnet_token *bitnet_ctx_tokens(const bitnet_ctx *ctx); /* [len] */
+BITNET_API int32_t bitnet_ctx_size(const bitnet_ctx *ctx);               /* n_ctx */
 BITNET_API uint64_t bitnet_ctx_kv_used(const bitnet_ctx *ctx); /* bytes of KV cache in use */
 
 #ifdef __cplusplus

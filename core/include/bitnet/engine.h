@@ -130,6 +130,18 @@ BITNET_API void bitnet_engine_cancel(bitnet_engine *e, uint32_t id);
 /* submit, step and poll until this request has ended. Returns the END event's status. */
 BITNET_API bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req,
                                            bitnet_event_fn fn, void *user, bitnet_error *err);
+/* The timeline that the last request left, as bytes: a prompt that begins with its tokens is not computed
+ * again, also after a load into another engine of the same model with the same cache types. For the
+ * thread that steps, while no request waits or runs: E_INVAL state.busy otherwise. *size is the room at
+ * `out` and becomes what is needed; nothing is written when that is more (out NULL: to ask). */
+BITNET_API bitnet_status bitnet_engine_save(bitnet_engine *e, void *out, size_t *size,
+                                            bitnet_error *err);
+/* A refusal leaves the timeline as it was:
+ *   E_FORMAT       state.magic, state.length, state.checksum, state.token: not a state, or damaged
+ *   E_UNSUPPORTED  state.version, state.model, state.cache_type: of something else
+ *   E_CTX_FULL     state.ctx: longer than the window */
+BITNET_API bitnet_status bitnet_engine_load(bitnet_engine *e, const void *data, size_t size,
+                                            bitnet_error *err);
 BITNET_API const char *
 bitnet_finish_name(bitnet_finish f); /* "stop", "length", "cancelled", "error" */
 
