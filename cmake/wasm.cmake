@@ -45,7 +45,7 @@ endif()
 
 # What runs once, or once a request, is made small: a module is downloaded before it does anything.
 file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*.c core/cache/*.c
-     core/engine/*.c core/tracker/*.c)
+     core/engine/*.c core/tracker/*.c targets/wasm/*.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
 set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
 set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")

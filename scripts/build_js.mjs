@@ -2,7 +2,7 @@
 //
 //   node scripts/build_js.mjs
 //
-// dist/       index.js and worker.js (bundled), their types, the modules of build/wasm
+// dist/       index.js, worker.js, openai.js, tracker.js (each bundled), their types, the modules of build/wasm
 // build/web/  index.html + chat/, dashboard/, favicon.svg, and lib/, a copy of dist/ that the pages import
 //
 // Pages import the package by its name, "libbitnet"; here that becomes lib/index.js, which stays a file of
@@ -63,16 +63,21 @@ function withoutCustomSections(module) {
   return Buffer.concat(kept);
 }
 
+/** What package.json exports: a bundle and its types each. */
+const ENTRIES = ["index", "worker", "openai", "tracker"];
+
 async function buildPackage(modules) {
   rmSync(at("dist"), { recursive: true, force: true });
   await esbuild.build({
     ...common,
-    entryPoints: ["targets/wasm/js/index.ts", "targets/wasm/js/worker.ts"],
+    entryPoints: ENTRIES.map((name) => `targets/wasm/js/${name}.ts`),
     outdir: "dist",
     external: ["./bitnet-*.mjs"],
   });
   typescript("-p", "targets/wasm/js");
-  for (const name of ["index", "types", "errors", "storage"]) cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
+  for (const name of [...ENTRIES, "types", "errors", "storage"]) {
+    cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
+  }
   for (const file of modules) {
     if (file.endsWith(".wasm")) {
       writeFileSync(at("dist", file), withoutCustomSections(readFileSync(at("build/wasm", file))));

@@ -1,4 +1,4 @@
-/* exports.c: see exports.h.
+/* exports.c: see exports.h: a session's life, its model, its tracker. exports_request.c has the rest.
  *
  * The tracker is made with the session, because the engine pushes into a ring from its first step; a
  * report may be opened and closed behind it at any time.
@@ -11,36 +11,12 @@
 
 #include "base/base.h"
 #include "base/os.h"
-#include "bitnet/bitnet.h"
-#include "exports.h"
-#include "files.h"
-#include "json.h"
 #include "plan.h"
-#include "transport_ws.h"
+#include "session.h"
 
 #define RING_CAP    4096
 #define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
 #define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
-
-struct bitnet_session {
-    wasm_files files;
-    bitnet_model *model;
-    bitnet_engine *engine;
-    bitnet_tier prefixes; /* of earlier prompts; close is NULL when there is no room for any */
-    int32_t n_ctx;
-
-    bitnet_tracker *tracker;
-    bitnet_ring *engine_ring, *monitor_ring;
-    bitnet_sink report;         /* write is NULL while nobody listens */
-    bitnet_ws *ws;              /* the report's transport */
-    bitnet_transport transport; /* the same; owned by the report */
-    uint64_t patient_until_ns;
-    uint64_t memory_ns; /* when the memory metric was last recorded */
-
-    bitnet_event event; /* the one polled last */
-    bitnet_error err;
-    char json[SESSION_JSON_CAP];
-};
 
 /* ---- life ------------------------------------------------------------------ */
 
@@ -61,11 +37,13 @@ void bitnet_session_track_close(bitnet_session *s) {
 
 void bitnet_session_free(bitnet_session *s) {
     if (!s) return;
+    bitnet_session_free_requests(s);
     bitnet_engine_free(s->engine);
     if (s->prefixes.close) s->prefixes.close(s->prefixes.ctx);
     bitnet_model_free(s->model);
     if (s->tracker) bitnet_session_track_close(s);
     bitnet_tracker_free(s->tracker);
+    bitnet_mail_free(s->mail);
     wasm_files_free(&s->files);
     free(s);
 }
@@ -140,13 +118,6 @@ const char *bitnet_session_error_text(const bitnet_session *s) {
 
 /* ---- JSON, for what is asked once per model or answer ----------------------- */
 
-char *session_json(bitnet_session *s) {
-    return s->json;
-}
-bitnet_error *session_error(bitnet_session *s) {
-    return &s->err;
-}
-
 const char *bitnet_session_info(bitnet_session *s) {
     bitnet_model_info i = bitnet_model_get_info(s->model);
     char *out = s->json;
@@ -166,111 +137,20 @@ const char *bitnet_session_info(bitnet_session *s) {
     return out;
 }
 
-/* ---- requests -------------------------------------------------------------- */
-
-uint32_t bitnet_session_submit(bitnet_session *s, const char *prompt, size_t len,
-                               int32_t max_tokens, const bitnet_sampler_desc *sampler) {
-    bitnet_request req = {
-        .prompt = prompt, .prompt_len = len, .max_tokens = max_tokens, .sampler = *sampler};
-    uint32_t id = 0;
-    bitnet_status st = bitnet_engine_submit(s->engine, &req, &id, &s->err);
-    if (st == BITNET_AGAIN)
-        bitnet_fail(&s->err, st, "engine.busy", "too many requests are waiting already");
-    return st == BITNET_OK ? id : 0;
-}
-
-bitnet_sampler_desc *bitnet_session_sampler(uint64_t seed) {
-    bitnet_sampler_desc *d = malloc(sizeof *d);
-    if (d) {
-        *d = bitnet_sampler_default();
-        d->seed = seed;
-    }
-    return d;
-}
-
-/* Converting a double outside int32 traps in WebAssembly; -1 is what the sampler's own check
- * refuses. */
-static int32_t to_int(double v) {
-    return v >= 0 && v <= INT32_MAX ? (int32_t)v : -1;
-}
-
-void bitnet_session_sampler_set(bitnet_sampler_desc *d, bitnet_sampler_field field, double value) {
-    switch (field) {
-    case BITNET_SAMPLER_TEMP:
-        d->temp = (float)value;
-        break;
-    case BITNET_SAMPLER_TOP_K:
-        d->top_k = to_int(value);
-        break;
-    case BITNET_SAMPLER_TOP_P:
-        d->top_p = (float)value;
-        break;
-    case BITNET_SAMPLER_MIN_P:
-        d->min_p = (float)value;
-        break;
-    }
-}
-
-bitnet_status bitnet_session_step(bitnet_session *s) {
-    return bitnet_engine_step(s->engine);
-}
-void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
-    bitnet_engine_cancel(s->engine, id);
-}
-
-int32_t bitnet_session_poll(bitnet_session *s) {
-    if (bitnet_engine_poll(s->engine, &s->event) != BITNET_OK) return 0;
-    if (s->event.kind == BITNET_EVENT_END) s->err = s->event.error;
-    return 1 + (int32_t)s->event.kind;
-}
-
-uint32_t bitnet_session_event_request(const bitnet_session *s) {
-    return s->event.request;
-}
-bitnet_token bitnet_session_event_token(const bitnet_session *s) {
-    return s->event.token;
-}
-const char *bitnet_session_event_text(const bitnet_session *s) {
-    return s->event.text;
-}
-size_t bitnet_session_event_text_len(const bitnet_session *s) {
-    return s->event.text_len;
-}
-const bitnet_token *bitnet_session_event_prompt(const bitnet_session *s) {
-    return s->event.prompt;
-}
-int32_t bitnet_session_event_n_prompt(const bitnet_session *s) {
-    return s->event.n_prompt;
-}
-
-const char *bitnet_session_event_end(bitnet_session *s) {
-    const bitnet_timings *t = &s->event.timings;
-    snprintf(s->json, SESSION_JSON_CAP,
-             "{\"finish_reason\":\"%s\",\"timings\":{\"n_prompt\":%d,\"n_prompt_computed\":%d,"
-             "\"n_generated\":%d,\"n_drafted\":%d,\"n_accepted\":%d,\"tokenize_s\":%.9g,\"prefill_"
-             "s\":%.9g,\"ttft_s\":%.9g,"
-             "\"decode_s\":%.9g,\"sample_s\":%.9g,\"e2e_s\":%.9g}}",
-             bitnet_finish_name(s->event.finish), t->n_prompt, t->n_prompt_computed, t->n_generated,
-             t->n_drafted, t->n_accepted, t->tokenize_s, t->prefill_s, t->ttft_s, t->decode_s,
-             t->sample_s, t->e2e_s);
-    return s->json;
-}
-
-int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len, uint32_t flags,
-                                bitnet_token *out, int32_t cap) {
-    int32_t n = bitnet_tokenize(s->model, text, len, flags, out, cap);
-    if (n < 0)
-        bitnet_fail(&s->err, (bitnet_status)n, "tokenize", "the text cannot be tokenized: %s",
-                    bitnet_status_text((bitnet_status)n));
-    return n;
-}
-
 /* ---- tracker --------------------------------------------------------------- */
+
+static bitnet_status open_transport(bitnet_session *s, const char *url) {
+    if (url) return bitnet_transport_ws_open(&s->transport, &s->ws, url);
+    if (!s->mail) s->mail = bitnet_mail_create();
+    if (!s->mail) return BITNET_E_NOMEM;
+    s->transport = bitnet_mail_transport(s->mail);
+    return BITNET_OK;
+}
 
 bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
                                         uint64_t instance) {
     bitnet_session_track_close(s);
-    bitnet_status st = bitnet_transport_ws_open(&s->transport, &s->ws, url);
+    bitnet_status st = open_transport(s, url);
     if (st >= 0) {
         bitnet_model_info info = bitnet_model_get_info(s->model);
         bitnet_report_desc rd = {.name = name,
@@ -288,6 +168,10 @@ bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, cons
     }
     s->patient_until_ns = bitnet_os_now_ns() + PATIENCE;
     return BITNET_OK;
+}
+
+const char *bitnet_session_track_take(bitnet_session *s) {
+    return s->mail ? bitnet_mail_take(s->mail) : NULL;
 }
 
 int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code) {

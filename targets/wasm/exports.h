@@ -44,20 +44,36 @@ EXPORT const char *bitnet_session_error_text(const bitnet_session *s);
 /* The members of ModelInfo in js/types.ts that come from the file, as JSON. */
 EXPORT const char *bitnet_session_info(bitnet_session *s);
 
-/* A sampler for submit with the library's defaults, to be given back with free(); NULL: out of
- * memory. Values are checked by submit. */
-typedef enum bitnet_sampler_field {
-    BITNET_SAMPLER_TEMP,
-    BITNET_SAMPLER_TOP_K,
-    BITNET_SAMPLER_TOP_P,
-    BITNET_SAMPLER_MIN_P,
-} bitnet_sampler_field;
-EXPORT bitnet_sampler_desc *bitnet_session_sampler(uint64_t seed);
-EXPORT void bitnet_session_sampler_set(bitnet_sampler_desc *d, bitnet_sampler_field field,
-                                       double value);
-/* The request's id, 0 when it was refused. max_tokens <= 0: until the model stops. */
-EXPORT uint32_t bitnet_session_submit(bitnet_session *s, const char *prompt, size_t len,
-                                      int32_t max_tokens, const bitnet_sampler_desc *sampler);
+/* A request is put together call by call: start, set and the others in any order, then submit, which ends
+ * it whatever the outcome. A `text` was malloc'ed by the caller and is the session's from the call on.
+ * Sampling has the library's defaults; everything is checked by submit. */
+typedef enum bitnet_request_field {
+    BITNET_REQUEST_MAX_TOKENS, /* <= 0: until the model stops */
+    BITNET_REQUEST_TEMP,
+    BITNET_REQUEST_TOP_K,
+    BITNET_REQUEST_TOP_P,
+    BITNET_REQUEST_MIN_P,
+    BITNET_REQUEST_REPEAT_PENALTY,
+    BITNET_REQUEST_FREQUENCY_PENALTY,
+    BITNET_REQUEST_PRESENCE_PENALTY,
+    BITNET_REQUEST_PENALTY_LAST_N,
+} bitnet_request_field;
+typedef enum bitnet_role {
+    BITNET_ROLE_SYSTEM,
+    BITNET_ROLE_USER,
+    BITNET_ROLE_ASSISTANT,
+} bitnet_role;
+EXPORT void bitnet_session_request_start(bitnet_session *s, uint64_t seed);
+EXPORT void bitnet_session_request_set(bitnet_session *s, bitnet_request_field field, double value);
+/* Either a prompt or messages. */
+EXPORT void bitnet_session_request_prompt(bitnet_session *s, char *text, size_t len);
+EXPORT bitnet_status bitnet_session_request_message(bitnet_session *s, bitnet_role role, char *text,
+                                                    size_t len);
+EXPORT void bitnet_session_request_stop(bitnet_session *s, char *text); /* terminated */
+EXPORT void bitnet_session_request_bias(bitnet_session *s, bitnet_token token, double bias);
+EXPORT uint32_t bitnet_session_submit(bitnet_session *s); /* the request's id; 0: refused */
+
+/* One prefill chunk or one token. */
 EXPORT bitnet_status bitnet_session_step(bitnet_session *s);
 EXPORT void bitnet_session_cancel(bitnet_session *s, uint32_t id);
 
@@ -70,20 +86,44 @@ EXPORT const char *bitnet_session_event_text(const bitnet_session *s);
 EXPORT size_t bitnet_session_event_text_len(const bitnet_session *s);
 EXPORT const bitnet_token *bitnet_session_event_prompt(const bitnet_session *s);
 EXPORT int32_t bitnet_session_event_n_prompt(const bitnet_session *s);
-/* Of an END event: finish_reason and timings, as JSON with the names of `bitnet run --json`. */
+/* Of an END event, as JSON: finish_reason and timings with the names of `bitnet run --json`, usage with
+ * those of js/types.ts. */
 EXPORT const char *bitnet_session_event_end(bitnet_session *s);
 
 /* As bitnet_tokenize: the number of tokens needed, or a negative status. */
 EXPORT int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len,
                                        uint32_t flags, bitnet_token *out, int32_t cap);
 
-/* Reports to the hub at url under a name; needs a loaded model. `instance` is random and not 0. */
+/* These answer with bytes, which stay until the next of them or result_free. */
+EXPORT const void *bitnet_session_result(const bitnet_session *s);
+EXPORT size_t bitnet_session_result_size(const bitnet_session *s);
+EXPORT void bitnet_session_result_free(bitnet_session *s);
+/* Not always valid UTF-8: tokens may end within a character. */
+EXPORT bitnet_status bitnet_session_detokenize(bitnet_session *s, const bitnet_token *ids,
+                                               int32_t n);
+/* The messages of the request in the making as the model's template writes them; ends it. */
+EXPORT bitnet_status bitnet_session_chat_text(bitnet_session *s);
+/* The KV cache, as bitnet_engine_save; restore is bitnet_engine_load. */
+EXPORT bitnet_status bitnet_session_save(bitnet_session *s);
+EXPORT bitnet_status bitnet_session_restore(bitnet_session *s, const void *data, size_t size);
+
+/* Perplexity of a text, one at a time: start, step until BITNET_DONE, end at any point. score: so far, as
+ * JSON with the names of js/types.ts. */
+EXPORT bitnet_status bitnet_session_score_start(bitnet_session *s, const char *text, size_t len);
+EXPORT bitnet_status bitnet_session_score_step(bitnet_session *s);
+EXPORT const char *bitnet_session_score(bitnet_session *s);
+EXPORT void bitnet_session_score_end(bitnet_session *s);
+
+/* Reports under a name to the hub at url, or, when that is NULL, to the mailbox that track_take empties;
+ * needs a loaded model. `instance` is random and not 0. */
 EXPORT bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
                                                uint64_t instance);
 EXPORT void bitnet_session_track_close(bitnet_session *s);
 /* A bitnet_ws_state, or -1 when not tracking; *close_code is that of the last connection, 0 = none.
  */
 EXPORT int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code);
+/* The oldest message in the mailbox, also after track_close; NULL when there is none. */
+EXPORT const char *bitnet_session_track_take(bitnet_session *s);
 /* About ten times a second, also while nobody listens: it empties the rings. */
 EXPORT void bitnet_session_pump(bitnet_session *s);
 

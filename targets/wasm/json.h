@@ -1,16 +1,11 @@
-/* json.h: what the exports share to answer in JSON: the session's buffer, and strings in it. */
+/* json.h: what the exports share to answer in JSON: the size of the session's buffer, and strings in it. */
 #ifndef BITNET_WASM_JSON_H
 #define BITNET_WASM_JSON_H
 
+#include <stddef.h>
 #include <stdio.h>
 
-#include "exports.h"
-
 #define SESSION_JSON_CAP 2048
-
-/* [SESSION_JSON_CAP], until the next call that answers in it */
-char *session_json(bitnet_session *s);
-bitnet_error *session_error(bitnet_session *s);
 
 /* Quotes, backslashes and control bytes escaped; names in a file may hold any byte but zero, and the
  * reader's UTF-8 decoder replaces what is not UTF-8. */

@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exports.h"
-#include "files.h"
-#include "json.h"
+#include "session.h"
 
 #define COPY_SHARE                                                                                 \
     6 /* what is made at load, with the head's copy, may take a sixth of the file's bytes */
@@ -154,8 +152,8 @@ static void write_plan(char *out, size_t cap, const bitnet_model *m, const wasm_
 const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t len,
                                 double file_size, int32_t n_ctx, bitnet_kv_type cache_type_k,
                                 bitnet_kv_type cache_type_v, bitnet_switch staged) {
-    char *out = session_json(s);
-    bitnet_error *err = session_error(s);
+    char *out = s->json;
+    bitnet_error *err = &s->err;
     head_bytes h = {bytes, len, 0};
     const bitnet_file file = {.name = "the file",
                               .source = {.size = (uint64_t)file_size,

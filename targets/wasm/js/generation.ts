@@ -1,12 +1,18 @@
 /* generation.ts: the page's end of one generate request: an iterable of tokens, and the result. */
-import type { GenerateRequest, WorkerClient } from "./rpc.js";
-import type { GeneratedToken, GenerateResult, Generation } from "./types.js";
+import type { GenerateRequest, StopFlag, WorkerClient } from "./rpc.js";
+import type { GeneratedToken, GenerateOptions, GenerateResult, Generation } from "./types.js";
 
 /** Calls onAbort once, now or later; the returned function stops listening. */
 export function whenAborted(signal: AbortSignal | undefined, onAbort: () => void): () => void {
   if (signal?.aborted) onAbort();
   else signal?.addEventListener("abort", onAbort, { once: true });
   return () => signal?.removeEventListener("abort", onAbort);
+}
+
+/** Raises the flag of a request, and sends word to a worker that sees no flags, or waits. */
+export function stop(client: WorkerClient, id: number, flag: StopFlag): void {
+  if (flag) Atomics.store(flag, 0, 1);
+  client.call({ op: "abort", target: id }).done.catch(() => undefined); /* it has failed: nothing runs */
 }
 
 /** Tokens wait here between the worker, which sends them when it likes, and the reader, who may be slow. */
@@ -46,27 +52,39 @@ export class WorkerGeneration implements Generation {
   readonly cancel: () => void;
   private readonly queue = new TokenQueue();
 
-  constructor(client: WorkerClient, request: GenerateRequest, signal: AbortSignal | undefined) {
+  constructor(client: WorkerClient, request: GenerateRequest, options: Pick<GenerateOptions, "signal" | "onToken">) {
     const promptTokenIds: number[] = [];
     const tokenIds: number[] = [];
     let text = "";
+    let callbackError: { error: unknown } | undefined;
+    const tell = (token: GeneratedToken): void => {
+      if (callbackError) return;
+      try {
+        options.onToken?.(token);
+      } catch (error) {
+        callbackError = { error };
+        this.cancel();
+      }
+    };
     const take = (tokens: GeneratedToken[]): void => {
       for (const t of tokens) {
         if (t.token >= 0) tokenIds.push(t.token);
         text += t.text;
       }
       this.queue.push(tokens);
+      tokens.forEach(tell);
     };
     const call = client.call(request, (reply) => {
       if (reply.type === "prompt") promptTokenIds.push(...reply.tokenIds);
       if (reply.type === "tokens") take(reply.tokens);
     });
-    this.cancel = () => void client.call({ op: "abort", target: call.id }).done.catch(() => undefined);
-    const stopListening = whenAborted(signal, this.cancel);
-    this.result = call.done.then(({ text: tail, finishReason, timings }) => {
+    this.cancel = () => stop(client, call.id, request.flag);
+    const stopListening = whenAborted(options.signal, this.cancel);
+    this.result = call.done.then(({ text: tail, finishReason, usage, timings }) => {
       if (tail !== "") take([{ token: -1, text: tail }]);
+      if (callbackError) throw callbackError.error;
       this.queue.close();
-      return { text, promptTokenIds, tokenIds, finishReason, timings, seed: String(request.seed) };
+      return { text, promptTokenIds, tokenIds, finishReason, usage, timings, seed: String(request.seed) };
     });
     /* Those who only iterate get the error there; it must not count as unhandled here. */
     this.result.catch((error: unknown) => this.queue.fail(error)).finally(stopListening);

@@ -1,5 +1,6 @@
 /* glue.ts: the Emscripten modules: which file, which memory, what they export (targets/wasm/exports.h). */
 import { BitnetError } from "./errors.js";
+import { wasmBinary } from "./host.js";
 import type { Tier } from "./types.js";
 
 /** Pointers and sizes come back signed: apply >>> 0. */
@@ -33,9 +34,13 @@ export interface Glue {
   _bitnet_session_error_id(session: number): number;
   _bitnet_session_error_text(session: number): number;
   _bitnet_session_info(session: number): number;
-  _bitnet_session_sampler(seed: bigint): number;
-  _bitnet_session_sampler_set(sampler: number, field: number, value: number): void;
-  _bitnet_session_submit(session: number, text: number, len: number, maxTokens: number, sampler: number): number;
+  _bitnet_session_request_start(session: number, seed: bigint): void;
+  _bitnet_session_request_set(session: number, field: number, value: number): void;
+  _bitnet_session_request_prompt(session: number, text: number, len: number): void;
+  _bitnet_session_request_message(session: number, role: number, text: number, len: number): number;
+  _bitnet_session_request_stop(session: number, text: number): void;
+  _bitnet_session_request_bias(session: number, token: number, bias: number): void;
+  _bitnet_session_submit(session: number): number;
   _bitnet_session_step(session: number): number;
   _bitnet_session_cancel(session: number, request: number): void;
   _bitnet_session_poll(session: number): number;
@@ -54,9 +59,21 @@ export interface Glue {
     out: number,
     cap: number,
   ): number;
+  _bitnet_session_result(session: number): number;
+  _bitnet_session_result_size(session: number): number;
+  _bitnet_session_result_free(session: number): void;
+  _bitnet_session_detokenize(session: number, ids: number, n: number): number;
+  _bitnet_session_chat_text(session: number): number;
+  _bitnet_session_save(session: number): number;
+  _bitnet_session_restore(session: number, data: number, size: number): number;
+  _bitnet_session_score_start(session: number, text: number, len: number): number;
+  _bitnet_session_score_step(session: number): number;
+  _bitnet_session_score(session: number): number;
+  _bitnet_session_score_end(session: number): void;
   _bitnet_session_track_open(session: number, url: number, name: number, instance: bigint): number;
   _bitnet_session_track_close(session: number): void;
   _bitnet_session_track_state(session: number, closeCode: number): number;
+  _bitnet_session_track_take(session: number): number;
   _bitnet_session_pump(session: number): void;
   _bitnet_hash_create(): number;
   _bitnet_hash_update(hash: number, bytes: number, size: number): void;
@@ -74,6 +91,7 @@ type GlueFactory = (init: {
   wasmMemory: WebAssembly.Memory;
   pthreadPoolSize: number;
   printErr: (line: string) => void;
+  wasmBinary?: ArrayBuffer;
 }) => Promise<Glue>;
 
 export interface Instance {
@@ -122,6 +140,7 @@ export class RateProbe {
   }
 }
 
+const HERE: string = import.meta.url; /* apart from new URL: bundlers take the modules' own, and need no more */
 const PAGES_PER_MB = 16;
 const INITIAL_MB = 8; /* INITIAL_MEMORY in cmake/wasm.cmake */
 
@@ -142,7 +161,8 @@ function makeMemory(shared: boolean): WebAssembly.Memory | undefined {
 async function importFactory(tier: Tier, isThreaded: boolean, baseUrl: string | undefined): Promise<GlueFactory> {
   const load = async (): Promise<{ default: unknown }> => {
     if (baseUrl !== undefined) {
-      return import(new URL(`bitnet-${tier}${isThreaded ? "-mt" : ""}.mjs`, baseUrl).href);
+      const url = new URL(`bitnet-${tier}${isThreaded ? "-mt" : ""}.mjs`, baseUrl).href;
+      return import(/* @vite-ignore */ /* webpackIgnore: true */ url);
     }
     if (tier === "relaxed") return isThreaded ? import("./bitnet-relaxed-mt.mjs") : import("./bitnet-relaxed.mjs");
     if (tier === "simd128") return isThreaded ? import("./bitnet-simd128-mt.mjs") : import("./bitnet-simd128.mjs");
@@ -167,7 +187,9 @@ export async function startModule(
   try {
     const factory = await importFactory(tier, isThreaded, baseUrl);
     const printErr = (line: string): void => console.error(`libbitnet: ${line}`);
-    const glue = await factory({ wasmMemory: memory, pthreadPoolSize: nThreads - 1, printErr });
+    const name = `bitnet-${tier}${isThreaded ? "-mt" : ""}.wasm`;
+    const binary = await wasmBinary(new URL(name, baseUrl ?? HERE));
+    const glue = await factory({ wasmMemory: memory, pthreadPoolSize: nThreads - 1, printErr, ...binary });
     return { glue, memory, stopThreads: () => glue.PThread?.terminateAllThreads() };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

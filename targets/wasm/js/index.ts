@@ -5,16 +5,20 @@
  *   for await (const { text } of model.generate("Once upon a time", { maxTokens: 64 })) out.append(text);
  *   await model.dispose();
  *
- * worker.js and the WebAssembly modules are found beside this file; options.baseUrl says otherwise.
+ * worker.js and the WebAssembly modules are found beside this file; options.baseUrl says otherwise. docs/api.md is
+ * the reference.
  */
 import type { RawSource } from "./download.js";
 import { BitnetError } from "./errors.js";
-import { whenAborted, WorkerGeneration } from "./generation.js";
+import { stop, whenAborted, WorkerGeneration } from "./generation.js";
 import type { HeadSource } from "./header.js";
-import { WorkerClient, type LoadRequest } from "./rpc.js";
+import { IS_NODE, startWorker } from "./host.js";
+import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
 import { entryUrl } from "./storage.js";
-import { CACHE_TYPES, SWITCHES, TIERS } from "./types.js";
+import type { TrackerMessage } from "./tracker.js";
+import { CACHE_TYPES, ROLES, SWITCHES, TIERS } from "./types.js";
 import type {
+  ChatMessage,
   GenerateOptions,
   Generation,
   LoadOptions,
@@ -22,6 +26,8 @@ import type {
   Model,
   ModelInfo,
   ModelSource,
+  Perplexity,
+  PerplexityOptions,
   PredictOptions,
   Prediction,
   PredictSource,
@@ -32,8 +38,21 @@ import type {
 export { BitnetError } from "./errors.js";
 export { storage } from "./storage.js";
 export * from "./types.js";
+export type { TrackerMessage } from "./tracker.js";
 
+/* For `await using`; not every engine has the symbol, and compilers make it up where there is none. */
+const ASYNC_DISPOSE: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose");
 const MAX_THREADS = 64;
+const SAMPLER_OPTIONS = [
+  "temp",
+  "topK",
+  "topP",
+  "minP",
+  "repeatPenalty",
+  "frequencyPenalty",
+  "presencePenalty",
+  "penaltyLastN",
+] as const;
 const SEED_LIMIT = 2n ** 64n;
 
 function refuse(what: string): never {
@@ -55,6 +74,38 @@ function readSeed(value: number | bigint | string): bigint {
   const seed = isWhole ? BigInt(value) : -1n;
   if (seed < 0n || seed >= SEED_LIMIT) refuse(`seed is ${value}; it is a whole number from 0 to 2^64 - 1.`);
   return seed;
+}
+
+/** Of the token ids, whole numbers all; what they are allowed to be is for the vocabulary to say. */
+function readBias(bias: Readonly<Record<number, number>>): [number, number][] {
+  return Object.entries(bias).map(([key, value]) => {
+    if (!/^\d{1,9}$/.test(key)) refuse(`logitBias has the key "${key}"; keys are token ids.`);
+    return [Number(key), value];
+  });
+}
+
+function readStop(texts: readonly string[]): readonly string[] {
+  if (!Array.isArray(texts)) refuse("stop is no array of strings.");
+  for (const text of texts) {
+    if (typeof text !== "string" || text.includes("\0")) refuse("stop holds strings without U+0000.");
+  }
+  return texts;
+}
+
+function readMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+  return messages.map(({ role, content }, i) => {
+    if (!ROLES.includes(role)) {
+      const what = `message ${i} has the role "${role}"; allowed are system, user and assistant`;
+      throw new BitnetError("chat.role", what);
+    }
+    return { role, content: String(content) };
+  });
+}
+
+function readPrompt(prompt: string | readonly ChatMessage[]): string | ChatMessage[] {
+  if (typeof prompt === "string") return prompt;
+  if (Array.isArray(prompt)) return readMessages(prompt);
+  return refuse("the prompt is neither a string nor an array of messages.");
 }
 
 /** A relative address means relative to the page, not to the worker that will fetch it. */
@@ -83,15 +134,26 @@ function trackUrl(text: string): string {
 const isUrl = (source: unknown): source is string | URL => typeof source === "string" || source instanceof URL;
 const isParts = (source: ModelSource): source is readonly (string | URL | Blob)[] => Array.isArray(source);
 
+/** Node.js has paths, which the worker understands. */
+function fileUrl(url: string | URL): string {
+  return IS_NODE && !/^https?:/i.test(String(url)) ? String(url) : entryUrl(absolute(url));
+}
+
 function rawSource(source: ModelSource, sha256: string | undefined): RawSource {
-  if (!isParts(source)) return isUrl(source) ? entryUrl(absolute(source)) : source;
+  if (!isParts(source)) return isUrl(source) ? fileUrl(source) : source;
   if (source.length === 0) refuse("source is an empty array; it holds the parts of a split file.");
   if (sha256 !== undefined) refuse("sha256 is of one file, and source has several.");
-  return source.map((part) => (isUrl(part) ? entryUrl(absolute(part)) : part));
+  return source.map((part) => (isUrl(part) ? fileUrl(part) : part));
+}
+
+function readTrack(track: TrackOptions): LoadRequest["track"] {
+  const name = track.name ?? "tab";
+  return { url: "url" in track ? trackUrl(track.url) : undefined, name };
 }
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
-  const { tier, track, baseUrl, cache = "auto" } = options;
+  const { tier, track, cache = "auto" } = options;
+  const baseUrl = options.wasmUrl ?? options.baseUrl;
   const sha256 = options.sha256?.toLowerCase();
   if (cache !== "auto" && cache !== "off") refuse(`cache is "${String(cache)}"; it is auto or off.`);
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) refuse("sha256 is not 64 hexadecimal digits.");
@@ -112,14 +174,22 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
       stagedHead: oneOf("stagedHead", options.stagedHead, SWITCHES),
     },
     baseUrl: baseUrl === undefined ? undefined : absolute(baseUrl),
-    track: track && { url: trackUrl(track.url), name: track.name ?? "tab" },
+    track: track && readTrack(track),
   };
 }
 
-/* The URL is spelled out where Worker is called: bundlers look for exactly this. */
-function startWorker(baseUrl: string | undefined): Worker {
-  if (baseUrl !== undefined) return new Worker(new URL("worker.js", baseUrl), { type: "module" });
-  return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+function workerUrl({ workerUrl, baseUrl }: LoadOptions): string | undefined {
+  if (workerUrl !== undefined) return absolute(workerUrl);
+  return baseUrl === undefined ? undefined : new URL("worker.js", absolute(baseUrl)).href;
+}
+
+/** What the worker says unasked, for whom it was started. */
+function listener(track: TrackOptions | undefined): (notice: Notice) => void {
+  return (notice) => {
+    if (!track) return;
+    if (notice.type === "track" && "onState" in track) track.onState?.(notice.track);
+    if (notice.type === "report" && "onReport" in track) track.onReport(JSON.parse(notice.message) as TrackerMessage);
+  };
 }
 
 class WorkerModel implements Model {
@@ -130,22 +200,63 @@ class WorkerModel implements Model {
     readonly info: ModelInfo,
   ) {}
 
-  generate(prompt: string, options: GenerateOptions = {}): Generation {
-    const { temp, topK, topP, minP, signal } = options;
-    const seed = readSeed(options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
-    const sampler = {
-      ...(temp !== undefined && { temp }),
-      ...(topK !== undefined && { topK }),
-      ...(topP !== undefined && { topP }),
-      ...(minP !== undefined && { minP }),
+  generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    const { maxTokens, stop = [], logitBias = {} } = options;
+    const fields: GenerateRequest["fields"] = {};
+    for (const name of SAMPLER_OPTIONS) if (options[name] !== undefined) fields[name] = options[name];
+    if (maxTokens !== undefined) fields.maxTokens = checkInteger("maxTokens", maxTokens, 1, 2 ** 31 - 1)!;
+    const request: GenerateRequest = {
+      op: "generate",
+      prompt: readPrompt(prompt),
+      fields,
+      stop: readStop(stop),
+      logitBias: readBias(logitBias),
+      seed: readSeed(options.seed ?? Math.floor(Math.random() * 2 ** 53)),
+      flag: makeStopFlag(),
     };
-    const maxTokens = checkInteger("maxTokens", options.maxTokens, 1, 2 ** 31 - 1) ?? 0;
-    return new WorkerGeneration(this.client, { op: "generate", prompt, maxTokens, sampler, seed }, signal);
+    return new WorkerGeneration(this.client, request, options);
   }
 
   tokenize(text: string, options: TokenizeOptions = {}): Promise<number[]> {
     const { bos = true, special = false } = options;
     return this.client.call({ op: "tokenize", text, bos, special }).done;
+  }
+
+  detokenize(tokenIds: readonly number[]): Promise<string> {
+    return this.client.call({ op: "detokenize", tokenIds }).done;
+  }
+
+  async chatTemplate(messages: readonly ChatMessage[]): Promise<string> {
+    return this.client.call({ op: "chatTemplate", messages: readMessages(messages) }).done;
+  }
+
+  async perplexity(text: string, { signal, onProgress }: PerplexityOptions = {}): Promise<Perplexity> {
+    signal?.throwIfAborted();
+    const flag = makeStopFlag();
+    const call = this.client.call({ op: "perplexity", text, flag }, (reply) => {
+      if (reply.type === "score" && !signal?.aborted) onProgress?.(reply.score);
+    });
+    const stopListening = whenAborted(signal, () => stop(this.client, call.id, flag));
+    try {
+      return await call.done;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      stopListening();
+    }
+  }
+
+  saveState(): Promise<ArrayBuffer> {
+    return this.client.call({ op: "saveState" }).done;
+  }
+
+  loadState(state: ArrayBuffer): Promise<void> {
+    return this.client.call({ op: "loadState", state }).done;
+  }
+
+  [ASYNC_DISPOSE](): Promise<void> {
+    return this.dispose();
   }
 
   dispose(): Promise<void> {
@@ -169,7 +280,7 @@ export async function predict(source: PredictSource, options: PredictOptions = {
     return refuse("Nothing is predicted of a stream, which can be read once, or of the parts of a split file.");
   }
   signal?.throwIfAborted();
-  const client = new WorkerClient(startWorker(baseUrl), () => undefined);
+  const client = new WorkerClient(await startWorker(workerUrl(options)), () => undefined);
   const end = (): void => client.terminate(new BitnetError("aborted", "The prediction was aborted."));
   const stopListening = whenAborted(signal, end);
   try {
@@ -188,8 +299,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const request = loadRequest(source, options);
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
-  const onState: TrackOptions["onState"] = options.track?.onState;
-  const client = new WorkerClient(startWorker(request.baseUrl), (state) => onState?.(state));
+  const client = new WorkerClient(await startWorker(workerUrl(options)), listener(options.track));
   const onReply = (reply: { type: string; progress?: LoadProgress }): void => {
     if (reply.progress && !signal?.aborted) onProgress?.(reply.progress);
   };

@@ -5,6 +5,7 @@ import { download, type Arrived } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Choice } from "./features.js";
 import type { Instance } from "./glue.js";
+import { randomInstance } from "./host.js";
 import type { LoadRequest } from "./rpc.js";
 import { Session } from "./session.js";
 import { SessionSink } from "./sink.js";
@@ -53,8 +54,7 @@ export async function loadSession(
     session.load(threads.value, request.how);
     await arrived.accept();
     if (request.track) {
-      const instanceId = crypto.getRandomValues(new BigUint64Array(1))[0]! || 1n;
-      session.trackOpen(request.track.url, request.track.name, instanceId);
+      session.trackOpen(request.track.url, request.track.name, randomInstance());
     }
   } catch (error) {
     session.free();

@@ -2,13 +2,37 @@
  *
  * Every request has an id of the page's choosing. Replies carry it: any number of "progress", "prompt" and
  * "tokens", then one "done" or one "error". worker.ts says what each request does.
+ *
+ * What computes for long is stopped by "abort", and, where page and worker may share memory, by a flag as well:
+ * the worker sees that between two steps, without going back to its event loop.
  */
 import type { RawSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
 import type { HeadSource } from "./header.js";
-import type { LoadHow } from "./session.js";
-import type { FinishReason, GeneratedToken, LoadProgress, ModelInfo, Prediction } from "./types.js";
-import type { Tier, Timings, TrackState } from "./types.js";
+import type { WorkerPort } from "./host.js";
+import type { LoadHow, SessionRequest } from "./session.js";
+import type {
+  ChatMessage,
+  FinishReason,
+  GeneratedToken,
+  LoadProgress,
+  ModelInfo,
+  Perplexity,
+  PerplexityProgress,
+  Prediction,
+  Tier,
+  Timings,
+  TrackState,
+  Usage,
+} from "./types.js";
+
+/** One word, 0 until it is to stop; undefined where no memory can be shared. */
+export type StopFlag = Int32Array | undefined;
+
+export function makeStopFlag(): StopFlag {
+  const canShare = typeof SharedArrayBuffer !== "undefined" && globalThis.crossOriginIsolated !== false;
+  return canShare ? new Int32Array(new SharedArrayBuffer(4)) : undefined;
+}
 
 export interface LoadRequest {
   op: "load";
@@ -19,15 +43,19 @@ export interface LoadRequest {
   tier: Tier | undefined;
   how: LoadHow;
   baseUrl: string | undefined;
-  track: { url: string; name: string } | undefined;
+  /** Without a url: to the page, as "report". */
+  track: { url: string | undefined; name: string } | undefined;
 }
 
-export interface GenerateRequest {
+export interface GenerateRequest extends SessionRequest {
   op: "generate";
-  prompt: string;
-  maxTokens: number;
-  sampler: { temp?: number; topK?: number; topP?: number; minP?: number };
-  seed: bigint;
+  flag: StopFlag;
+}
+
+export interface PerplexityRequest {
+  op: "perplexity";
+  text: string;
+  flag: StopFlag;
 }
 
 export interface PredictRequest extends Pick<LoadRequest, "threads" | "tier" | "how" | "baseUrl"> {
@@ -39,13 +67,19 @@ export type Request =
   | LoadRequest
   | PredictRequest
   | GenerateRequest
+  | PerplexityRequest
   | { op: "tokenize"; text: string; bos: boolean; special: boolean }
+  | { op: "detokenize"; tokenIds: readonly number[] }
+  | { op: "chatTemplate"; messages: readonly ChatMessage[] }
+  | { op: "saveState" }
+  | { op: "loadState"; state: ArrayBuffer }
   | { op: "abort"; target: number }
   | { op: "dispose" };
 
 export interface GenerateEnd {
   text: string;
   finishReason: FinishReason;
+  usage: Usage;
   timings: Timings;
 }
 
@@ -54,7 +88,12 @@ export interface Results {
   load: ModelInfo;
   predict: Prediction;
   generate: GenerateEnd;
+  perplexity: Perplexity;
   tokenize: number[];
+  detokenize: string;
+  chatTemplate: string;
+  saveState: ArrayBuffer;
+  loadState: undefined;
   abort: undefined;
   dispose: undefined;
 }
@@ -63,9 +102,10 @@ export type Reply =
   | { id: number; type: "progress"; progress: LoadProgress }
   | { id: number; type: "prompt"; tokenIds: number[] }
   | { id: number; type: "tokens"; tokens: GeneratedToken[] }
+  | { id: number; type: "score"; score: PerplexityProgress }
   | { id: number; type: "done"; value: Results[keyof Results] }
   | { id: number; type: "error"; error: ErrorData };
-export type Notice = { id: 0; type: "track"; track: TrackState };
+export type Notice = { id: 0; type: "track"; track: TrackState } | { id: 0; type: "report"; message: string };
 
 type EventReply = Exclude<Reply, { type: "done" | "error" }>;
 
@@ -81,16 +121,11 @@ export class WorkerClient {
   private dead: BitnetError | undefined;
 
   constructor(
-    private readonly worker: Worker,
-    private readonly onTrack: (state: TrackState) => void,
+    private readonly worker: WorkerPort,
+    private readonly onNotice: (notice: Notice) => void,
   ) {
-    worker.onmessage = ({ data }: MessageEvent<Reply | Notice>) => this.receive(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      const what = event.message ? `failed: ${event.message}` : "could not be started (is worker.js there?)";
-      this.fail(new BitnetError("worker.failed", `The worker ${what}.`));
-    };
-    worker.onmessageerror = () => this.fail(new BitnetError("worker.failed", "A message to the worker was lost."));
+    const onFailure = (what: string): void => this.fail(new BitnetError("worker.failed", what));
+    worker.listen((message) => this.receive(message as Reply | Notice), onFailure);
   }
 
   /** The id is for abort. */
@@ -103,7 +138,8 @@ export class WorkerClient {
     const done = new Promise<Results[R["op"]]>((resolve, reject) => {
       if (this.dead) return reject(this.dead);
       this.pending.set(id, { onEvent, resolve, reject });
-      this.worker.postMessage({ id, ...request }, transfer);
+      this.worker.keepAlive(true);
+      this.worker.post({ id, ...request }, transfer);
     });
     return { id, done };
   }
@@ -115,11 +151,12 @@ export class WorkerClient {
   }
 
   private receive(reply: Reply | Notice): void {
-    if (reply.type === "track") return this.onTrack(reply.track);
+    if (reply.type === "track" || reply.type === "report") return this.onNotice(reply);
     const pending = this.pending.get(reply.id);
     if (!pending) return;
     if (reply.type !== "done" && reply.type !== "error") return pending.onEvent(reply);
     this.pending.delete(reply.id);
+    if (this.pending.size === 0) this.worker.keepAlive(false);
     if (reply.type === "done") pending.resolve(reply.value as never);
     else pending.reject(errorFrom(reply.error));
   }

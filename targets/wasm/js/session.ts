@@ -6,8 +6,18 @@
 import { BitnetError } from "./errors.js";
 import type { Glue, Instance } from "./glue.js";
 import { HeapHash } from "./hashing.js";
-import { CACHE_TYPES, SWITCHES } from "./types.js";
-import type { CacheType, FinishReason, ModelInfo, Switch, Timings, TrackState } from "./types.js";
+import { CACHE_TYPES, ROLES, SWITCHES } from "./types.js";
+import type {
+  CacheType,
+  ChatMessage,
+  FinishReason,
+  ModelInfo,
+  PerplexityProgress,
+  Switch,
+  Timings,
+  TrackState,
+  Usage,
+} from "./types.js";
 
 /** What the model file and the module say; the rest of ModelInfo is about how they were chosen. */
 export type SessionInfo = Omit<ModelInfo, "tierReason" | "threadsReason" | "cache" | "cacheReason">;
@@ -44,19 +54,31 @@ function numbers(how: LoadHow): [number, number, number, number] {
   return [how.nCtx, k, v, SWITCHES.indexOf(how.stagedHead)];
 }
 
-export interface SamplerFields {
-  temp?: number;
-  topK?: number;
-  topP?: number;
-  minP?: number;
+/* The order is bitnet_request_field's. */
+const REQUEST_FIELDS = [
+  "maxTokens",
+  "temp",
+  "topK",
+  "topP",
+  "minP",
+  "repeatPenalty",
+  "frequencyPenalty",
+  "presencePenalty",
+  "penaltyLastN",
+] as const;
+/** What submit is told; the library's own defaults stand for what is left out. */
+export interface SessionRequest {
+  prompt: string | readonly ChatMessage[];
+  fields: Partial<Record<(typeof REQUEST_FIELDS)[number], number>>;
+  stop: readonly string[];
+  logitBias: readonly (readonly [token: number, bias: number])[];
+  seed: bigint;
 }
-/* The order is bitnet_sampler_field's. */
-const SAMPLER_FIELDS = ["temp", "topK", "topP", "minP"] as const;
 
 export type SessionEvent =
   | { kind: "prompt"; request: number; tokenIds: number[] }
   | { kind: "token"; request: number; token: number; text: string }
-  | { kind: "end"; request: number; text: string; finishReason: FinishReason; timings: Timings }
+  | { kind: "end"; request: number; text: string; finishReason: FinishReason; usage: Usage; timings: Timings }
   | { kind: "error"; request: number; error: BitnetError };
 
 const EVENT_PROMPT = 1;
@@ -65,6 +87,7 @@ const TOKENIZE_BOS = 1;
 const TOKENIZE_SPECIAL = 2;
 export const HEAP_MAX = 2 ** 32 - 65536;
 const HASH_STEP = 8 << 20;
+const STATUS_DONE = 1;
 const STATUS_AGAIN = 2;
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
@@ -72,7 +95,7 @@ export class Session {
   private readonly glue: Glue;
   private readonly memory: WebAssembly.Memory;
   private readonly encoder = new TextEncoder();
-  private readonly decoder = new TextDecoder();
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true }); /* a token may begin with one */
   private readonly self: number;
   private file = 0;
 
@@ -152,23 +175,25 @@ export class Session {
 
   /* ---- requests ---- */
 
-  /** The request's id. maxTokens 0: until the model stops. */
-  submit(prompt: string, maxTokens: number, fields: SamplerFields, seed: bigint): number {
-    const sampler = this.glue._bitnet_session_sampler(seed);
-    if (sampler === 0) throw new BitnetError("session.memory", "The browser gives no memory for a request.");
-    SAMPLER_FIELDS.forEach((name, field) => {
-      const value = fields[name];
-      if (value !== undefined) this.glue._bitnet_session_sampler_set(sampler, field, value);
+  /** The request's id. */
+  submit(request: SessionRequest): number {
+    const { glue, self } = this;
+    glue._bitnet_session_request_start(self, request.seed);
+    REQUEST_FIELDS.forEach((name, field) => {
+      const value = request.fields[name];
+      if (value !== undefined) glue._bitnet_session_request_set(self, field, value);
     });
-    try {
-      return this.withText(prompt, (text, len) => {
-        const id = this.glue._bitnet_session_submit(this.self, text, len, maxTokens, sampler) >>> 0;
-        if (id === 0) throw this.error();
-        return id;
-      });
-    } finally {
-      this.glue._free(sampler);
+    for (const [token, bias] of request.logitBias) glue._bitnet_session_request_bias(self, token, bias);
+    for (const text of request.stop) glue._bitnet_session_request_stop(self, this.give(text).at);
+    if (typeof request.prompt === "string") {
+      const { at, len } = this.give(request.prompt);
+      glue._bitnet_session_request_prompt(self, at, len);
+    } else {
+      this.giveMessages(request.prompt);
     }
+    const id = glue._bitnet_session_submit(self) >>> 0;
+    if (id === 0) throw this.error();
+    return id;
   }
 
   /** One prefill chunk or one token; false when there was nothing to do. */
@@ -196,10 +221,12 @@ export class Session {
     }
     const end = JSON.parse(this.text(this.glue._bitnet_session_event_end(this.self))) as {
       finish_reason: FinishReason | "error";
+      usage: Usage;
       timings: Timings;
     };
     if (end.finish_reason === "error") return { kind: "error", request, error: this.error() };
-    return { kind: "end", request, text, finishReason: end.finish_reason, timings: end.timings };
+    const { finish_reason: finishReason, usage, timings } = end;
+    return { kind: "end", request, text, finishReason, usage, timings };
   }
 
   tokenize(text: string, bos: boolean, special: boolean): number[] {
@@ -214,14 +241,70 @@ export class Session {
     });
   }
 
+  detokenize(tokenIds: readonly number[]): string {
+    return this.withBytes(4 * tokenIds.length, (at) => {
+      new Int32Array(this.memory.buffer, at, tokenIds.length).set(tokenIds);
+      this.check(this.glue._bitnet_session_detokenize(this.self, at, tokenIds.length));
+      return this.decoder.decode(this.takeResult());
+    });
+  }
+
+  chatText(messages: readonly ChatMessage[]): string {
+    this.glue._bitnet_session_request_start(this.self, 0n);
+    this.giveMessages(messages);
+    this.check(this.glue._bitnet_session_chat_text(this.self));
+    return this.decoder.decode(this.takeResult());
+  }
+
+  /* ---- the KV cache ---- */
+
+  save(): ArrayBuffer {
+    this.check(this.glue._bitnet_session_save(this.self));
+    return this.takeResult().buffer;
+  }
+
+  restore(state: ArrayBuffer): void {
+    this.withBytes(state.byteLength, (at) => {
+      this.heap().set(new Uint8Array(state), at);
+      this.check(this.glue._bitnet_session_restore(this.self, at, state.byteLength));
+    });
+  }
+
+  /* ---- perplexity: one text at a time ---- */
+
+  scoreStart(text: string): void {
+    this.withText(text, (at, len) => this.check(this.glue._bitnet_session_score_start(this.self, at, len)));
+  }
+
+  /** One pass; true when it was the last. */
+  scoreStep(): boolean {
+    return this.check(this.glue._bitnet_session_score_step(this.self)) === STATUS_DONE;
+  }
+
+  score(): PerplexityProgress {
+    return JSON.parse(this.text(this.glue._bitnet_session_score(this.self))) as PerplexityProgress;
+  }
+
+  scoreEnd(): void {
+    this.glue._bitnet_session_score_end(this.self);
+  }
+
   /* ---- tracker ---- */
 
-  trackOpen(url: string, name: string, instance: bigint): void {
-    this.withText(url, (urlAt) =>
+  /** Without a url the messages are to be taken with trackTake. */
+  trackOpen(url: string | undefined, name: string, instance: bigint): void {
+    this.withText(url ?? "", (urlAt) =>
       this.withText(name, (nameAt) => {
-        if (this.glue._bitnet_session_track_open(this.self, urlAt, nameAt, instance) < 0) throw this.error();
+        const to = url === undefined ? 0 : urlAt;
+        this.check(this.glue._bitnet_session_track_open(this.self, to, nameAt, instance));
       }),
     );
+  }
+
+  /** The oldest message that waits. */
+  trackTake(): string | undefined {
+    const at = this.glue._bitnet_session_track_take(this.self);
+    return at === 0 ? undefined : this.text(at);
   }
 
   trackClose(): void {
@@ -258,6 +341,21 @@ export class Session {
     return new BitnetError(id, this.text(this.glue._bitnet_session_error_text(this.self)));
   }
 
+  /** The status, when it is not an error. */
+  private check(status: number): number {
+    if (status < 0) throw this.error();
+    return status;
+  }
+
+  private takeResult(): Uint8Array<ArrayBuffer> {
+    const at = this.glue._bitnet_session_result(this.self) >>> 0;
+    const size = this.glue._bitnet_session_result_size(this.self) >>> 0;
+    const bytes = new Uint8Array(size);
+    bytes.set(this.heap().subarray(at, at + size));
+    this.glue._bitnet_session_result_free(this.self);
+    return bytes;
+  }
+
   private decode(at: number, len: number): string {
     return len === 0 ? "" : this.decoder.decode(this.heap().slice(at, at + len));
   }
@@ -272,9 +370,14 @@ export class Session {
     return Array.from(new Int32Array(this.memory.buffer, pointer >>> 0, n));
   }
 
+  private allocate(size: number): number {
+    const at = this.glue._malloc(size || 1) >>> 0;
+    if (at === 0) throw new BitnetError("session.memory", `The browser gives no memory for ${size} bytes.`);
+    return at;
+  }
+
   private withBytes<T>(size: number, use: (at: number) => T): T {
-    const at = this.glue._malloc(size) >>> 0;
-    if (at === 0) throw new BitnetError("session.memory", `The browser gives no memory for ${size} bytes of text.`);
+    const at = this.allocate(size);
     try {
       return use(at);
     } finally {
@@ -284,11 +387,27 @@ export class Session {
 
   /** UTF-8 with a terminating zero that len does not count. */
   private withText<T>(text: string, use: (at: number, len: number) => T): T {
+    const { at, len } = this.give(text);
+    try {
+      return use(at, len);
+    } finally {
+      this.glue._free(at);
+    }
+  }
+
+  /** The same, for a call that takes it over. */
+  private give(text: string): { at: number; len: number } {
     const bytes = this.encoder.encode(text);
-    return this.withBytes(bytes.length + 1, (at) => {
-      this.heap().set(bytes, at);
-      this.heap()[at + bytes.length] = 0;
-      return use(at, bytes.length);
-    });
+    const at = this.allocate(bytes.length + 1);
+    this.heap().set(bytes, at);
+    this.heap()[at + bytes.length] = 0;
+    return { at, len: bytes.length };
+  }
+
+  private giveMessages(messages: readonly ChatMessage[]): void {
+    for (const { role, content } of messages) {
+      const { at, len } = this.give(content);
+      this.check(this.glue._bitnet_session_request_message(this.self, ROLES.indexOf(role), at, len));
+    }
   }
 }

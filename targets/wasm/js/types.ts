@@ -2,6 +2,14 @@
  *
  * Names that also occur in `bitnet run --json` are spelled as there.
  */
+import type { TrackerMessage } from "./tracker.js";
+
+declare global {
+  interface SymbolConstructor {
+    /** As in TypeScript's lib esnext.disposable, which not everyone who uses these types has. */
+    readonly asyncDispose: unique symbol;
+  }
+}
 
 /** Tiers, slowest first: "c" has no SIMD. Each is a module of its own; the fastest that works here is the default. */
 export type Tier = "c" | "simd128" | "relaxed";
@@ -73,13 +81,22 @@ export interface TrackState {
   closeCode: number;
 }
 
-export interface TrackOptions {
+/** Reports to a hub (docs/protocol.md). */
+export interface HubTrackOptions {
   /** Of a hub: ws://host:port, wss://…; the path is /tracker when there is none. */
   url: string;
   /** Row title on the dashboard. */
   name?: string;
   onState?: (state: TrackState) => void;
 }
+
+/** Reports to a callback: the messages that a hub would get (libbitnet/tracker has their types). */
+export interface ReportTrackOptions {
+  onReport: (message: TrackerMessage) => void;
+  name?: string;
+}
+
+export type TrackOptions = HubTrackOptions | ReportTrackOptions;
 
 export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
@@ -102,10 +119,14 @@ export interface LoadOptions {
   /** A second copy of the model's head, half its size, makes decoding up to half as fast again. Default "auto": where
    * that is little beside the file. */
   stagedHead?: Switch;
-  /** Reports to a hub while the model lives. An absent hub is no error. */
+  /** Reports while the model lives, to a hub or to a callback. An absent hub is no error and costs nothing. */
   track?: TrackOptions;
   /** Where worker.js and the modules lie, when not beside index.js. */
   baseUrl?: string | URL;
+  /** worker.js itself; it must be of the page's origin. Default: in baseUrl. */
+  workerUrl?: string | URL;
+  /** The folder of the modules, bitnet-*.mjs and .wasm. Default: baseUrl, or beside worker.js. */
+  wasmUrl?: string | URL;
 }
 
 /** Where a header can be read without the rest. */
@@ -204,6 +225,14 @@ export interface ModelInfo {
   contextSize: number;
 }
 
+/** In the order of bitnet_role (targets/wasm/exports.h). */
+export const ROLES = ["system", "user", "assistant"] as const;
+
+export interface ChatMessage {
+  role: (typeof ROLES)[number];
+  content: string;
+}
+
 export interface GenerateOptions {
   /** Default: until the model stops or the window is full. */
   maxTokens?: number;
@@ -212,10 +241,22 @@ export interface GenerateOptions {
   topK?: number;
   topP?: number;
   minP?: number;
+  /** Of the last penaltyLastN tokens; off by default: 1, 0, 0, 64. docs/sampling.md has the formulas. */
+  repeatPenalty?: number;
+  frequencyPenalty?: number;
+  presencePenalty?: number;
+  /** -1: the whole window. */
+  penaltyLastN?: number;
+  /** Added to the logits of these token ids; -Infinity bans one. */
+  logitBias?: Readonly<Record<number, number>>;
+  /** At most 16. The text ends before the first of these; the tokens that made it are in tokenIds. */
+  stop?: readonly string[];
   /** 0 … 2^64 - 1. Default: random. */
   seed?: number | bigint | string;
   /** Aborting ends the generation with finishReason "cancelled"; what was written stays. */
   signal?: AbortSignal;
+  /** Called for every token, as an alternative to the loop. What it throws cancels, and rejects the result. */
+  onToken?: (token: GeneratedToken) => void;
 }
 
 export type FinishReason = "stop" | "length" | "cancelled";
@@ -235,11 +276,21 @@ export interface Timings {
   e2e_s: number;
 }
 
+export interface Usage {
+  promptTokens: number;
+  /** A final end token included. */
+  completionTokens: number;
+  totalTokens: number;
+  /** Of promptTokens: those that were still in the cache, and not computed. */
+  cachedTokens: number;
+}
+
 export interface GenerateResult {
   text: string;
   promptTokenIds: number[];
   tokenIds: number[];
   finishReason: FinishReason;
+  usage: Usage;
   timings: Timings;
   /** The one that was used; as text, since a number would lose bits. */
   seed: string;
@@ -265,10 +316,42 @@ export interface TokenizeOptions {
   special?: boolean;
 }
 
+export interface Perplexity {
+  /** exp of the mean negative log-likelihood of a token. */
+  perplexity: number;
+  standardError: number;
+  /** Predicted ones: all of the text, but for the first of a chunk where the model has no begin token. */
+  nTokens: number;
+}
+
+export interface PerplexityProgress extends Perplexity {
+  total: number;
+}
+
+export interface PerplexityOptions {
+  /** Aborting rejects with the signal's reason. */
+  signal?: AbortSignal;
+  onProgress?: (progress: PerplexityProgress) => void;
+}
+
 export interface Model {
   readonly info: ModelInfo;
-  generate(prompt: string, options?: GenerateOptions): Generation;
+  /** A prompt is continued; a conversation is answered as the assistant. Several generations wait for each
+   * other, first come, first served. */
+  generate(prompt: string | readonly ChatMessage[], options?: GenerateOptions): Generation;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
+  /** Bytes that are no UTF-8, as half a character at the end, become U+FFFD. */
+  detokenize(tokenIds: readonly number[]): Promise<string>;
+  /** The text that generate makes of a conversation, but for the model's begin token. */
+  chatTemplate(messages: readonly ChatMessage[]): Promise<string>;
+  /** Of a text, in chunks of at most 512 tokens. Generations go on meanwhile. */
+  perplexity(text: string, options?: PerplexityOptions): Promise<Perplexity>;
+  /** What the model has read and written last, with all it computed for that: a prompt that begins alike is
+   * not computed again after loadState, in this or another page. Only while nothing is generated. */
+  saveState(): Promise<ArrayBuffer>;
+  /** Of the same model file with the same cache types. The bytes are copied. */
+  loadState(state: ArrayBuffer): Promise<void>;
   /** Ends what is running, says goodbye to the hub, and gives the memory back. */
   dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
 }

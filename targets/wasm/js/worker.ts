@@ -1,24 +1,30 @@
 /* worker.ts: owns a session and answers requests about it. One model per worker.
  *
  * Requests, each with an id (types in rpc.ts), and what they answer before "done" or "error":
- *   load      from a source to a session (loading.ts)                                    progress…
- *   generate  queues a request; several run one after the other, oldest first (running.ts)  prompt, tokens…
- *   tokenize  text -> ids
- *   predict   what a model would do here (predict.ts); the page ends the worker to abort it
- *   abort     target = the id of a load (it fails with code "aborted") or of a generate (it ends as cancelled)
- *   dispose   frees everything, says goodbye to the hub, closes the worker
- * Unasked, with id 0: "track", when the connection to the hub changes.
+ *   load          from a source to a session (loading.ts)                                     progress…
+ *   generate      queues a request; several run one after the other, oldest first (running.ts)  prompt, tokens…
+ *   perplexity    queues a text; computed between the steps of the others                      score…
+ *   tokenize, detokenize, chatTemplate   text <-> ids, a conversation as text
+ *   saveState, loadState                 the KV cache as bytes, while nothing is generated
+ *   predict       what a model would do here (predict.ts); the page ends the worker to abort it
+ *   abort         target = the id of a load or a perplexity (it fails with code "aborted") or of a generate (it
+ *                 ends as cancelled)
+ *   dispose       frees everything, says goodbye to the hub
+ * Unasked, with id 0: "track", when the connection to the hub changes; "report", a message for the page instead.
  */
+import type { RawSource } from "./download.js";
 import { BitnetError, errorData } from "./errors.js";
+import { IS_NODE, listenInWorker, readLocal } from "./host.js";
 import { loadSession } from "./loading.js";
 import { predict } from "./predict.js";
-import type { GenerateRequest, LoadRequest, Notice, Reply, Request } from "./rpc.js";
+import type { GenerateRequest, LoadRequest, PerplexityRequest, Notice, Reply, Request, Results } from "./rpc.js";
 import { Runner } from "./running.js";
 import { WarmTest } from "./selftest.js";
 import type { Session } from "./session.js";
-import type { TrackState } from "./types.js";
+import type { ModelInfo, TrackState } from "./types.js";
 
 const PUMP_MS = 100;
+const NODE_REASON = "Under Node.js the package runs its SIMD128 module on one thread.";
 const GOODBYE_MS = 150; /* for the last messages to leave before the worker, and its sockets, end */
 
 let session: Session | undefined;
@@ -29,8 +35,8 @@ let pumpTimer: ReturnType<typeof setInterval> | undefined;
 let trackState: TrackState | undefined;
 let failure: unknown; /* of the warm test: the reason why there is no session any more */
 
-function post(message: Reply | Notice): void {
-  self.postMessage(message);
+function post(message: Reply | Notice, transfer: Transferable[] = []): void {
+  send(message, transfer);
 }
 
 function theSession(): Session {
@@ -47,14 +53,33 @@ function forget(): void {
 
 /* ---- load ---- */
 
+async function forHost(request: LoadRequest): Promise<LoadRequest> {
+  if (!IS_NODE) return request;
+  return { ...request, source: await localSource(request.source), tier: request.tier ?? "simd128", threads: 1 };
+}
+
+async function localSource(source: RawSource): Promise<RawSource> {
+  if (typeof source === "string") return (await readLocal(source)) ?? source;
+  if (!Array.isArray(source)) return source;
+  const part = async (url: string): Promise<string | Blob> => {
+    const bytes = await readLocal(url);
+    return bytes ? new Blob([bytes]) : url;
+  };
+  return Promise.all((source as readonly (string | Blob)[]).map((s) => (typeof s === "string" ? part(s) : s)));
+}
+
+function infoForHost(info: ModelInfo): ModelInfo {
+  return IS_NODE ? { ...info, tierReason: NODE_REASON, threadsReason: NODE_REASON } : info;
+}
+
 async function load(id: number, request: LoadRequest): Promise<void> {
   if (loading || session) throw new BitnetError("options", "A worker loads one model.");
   const controller = new AbortController();
   loading = { id, controller };
   try {
-    const loaded = await loadSession(request, controller.signal, (progress) => {
-      post({ id, type: "progress", progress });
-    });
+    const loaded = await loadSession(await forHost(request), controller.signal, (progress) =>
+      post({ id, type: "progress", progress }),
+    );
     session = loaded.session;
     const warmTest = new WarmTest(loaded.instance);
     const afterSlice = (): void => {
@@ -68,7 +93,7 @@ async function load(id: number, request: LoadRequest): Promise<void> {
     };
     runner = new Runner(session, post, afterSlice, forget);
     pumpTimer = setInterval(pump, PUMP_MS);
-    post({ id, type: "done", value: loaded.info });
+    post({ id, type: "done", value: infoForHost(loaded.info) });
   } finally {
     loading = undefined;
   }
@@ -82,11 +107,18 @@ function postTrackState(state: TrackState): void {
   trackState = state;
 }
 
+function postReports(from: Session): void {
+  for (let message = from.trackTake(); message !== undefined; message = from.trackTake()) {
+    post({ id: 0, type: "report", message });
+  }
+}
+
 function pump(): void {
   if (!session) return;
   pumpedAt = performance.now();
   try {
     session.pump();
+    postReports(session);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) {
       runner?.end(error);
@@ -106,9 +138,18 @@ function pumpIfDue(): void {
 
 /* ---- the rest ---- */
 
-function generate(id: number, { prompt, maxTokens, sampler, seed }: GenerateRequest): void {
-  const request = theSession().submit(prompt, maxTokens, sampler, seed);
-  runner?.add(request, id);
+function generate(id: number, request: GenerateRequest): void {
+  runner?.add(theSession().submit(request), id, request.flag);
+}
+
+function perplexity(id: number, { text, flag }: PerplexityRequest): void {
+  theSession();
+  runner?.addScore(id, text, flag);
+}
+
+function saveState(id: number): void {
+  const state = theSession().save();
+  post({ id, type: "done", value: state }, [state]);
 }
 
 function abort(target: number): void {
@@ -122,29 +163,41 @@ async function dispose(): Promise<void> {
   runner?.end(new BitnetError("model.disposed", "The model was disposed of."));
   forget();
   const isTracked = ended?.trackState()?.state === "open";
+  ended?.trackClose();
+  if (ended) postReports(ended);
   ended?.free();
   if (isTracked) await new Promise((resolve) => setTimeout(resolve, GOODBYE_MS));
 }
 
 async function handle(id: number, request: Request): Promise<void> {
+  const done = (value: Results[keyof Results] | void): void => post({ id, type: "done", value: value ?? undefined });
   switch (request.op) {
     case "load":
       return load(id, request);
     case "generate":
       return generate(id, request);
     case "predict":
-      return post({ id, type: "done", value: await predict(request, new AbortController().signal) });
+      return done(await predict(request, new AbortController().signal));
+    case "perplexity":
+      return perplexity(id, request);
     case "tokenize":
-      return post({ id, type: "done", value: theSession().tokenize(request.text, request.bos, request.special) });
+      return done(theSession().tokenize(request.text, request.bos, request.special));
+    case "detokenize":
+      return done(theSession().detokenize(request.tokenIds));
+    case "chatTemplate":
+      return done(theSession().chatText(request.messages));
+    case "saveState":
+      return saveState(id);
+    case "loadState":
+      return done(theSession().restore(request.state));
     case "abort":
-      abort(request.target);
-      return post({ id, type: "done", value: undefined });
+      return done(abort(request.target));
     case "dispose":
-      await dispose();
-      return post({ id, type: "done", value: undefined });
+      return done(await dispose());
   }
 }
 
-self.onmessage = ({ data }: MessageEvent<Request & { id: number }>) => {
-  handle(data.id, data).catch((error: unknown) => post({ id: data.id, type: "error", error: errorData(error) }));
-};
+const send = listenInWorker((data) => {
+  const request = data as Request & { id: number };
+  handle(request.id, request).catch((error: unknown) => post({ id: request.id, type: "error", error: errorData(error) }));
+});

@@ -77,13 +77,10 @@ export class Session {
 
   /** The request's id; 0 when refused. sampler: [temp, topK, topP, minP]. */
   submit(prompt, { maxTokens = 40, sampler = [0], seed = 0n } = {}) {
-    const desc = this.m._bitnet_session_sampler(seed);
-    sampler.forEach((value, field) => this.m._bitnet_session_sampler_set(desc, field, value));
-    const [at, len] = this.put(prompt);
-    const id = this.m._bitnet_session_submit(this.self, at, len, maxTokens, desc);
-    this.m._free(at);
-    this.m._free(desc);
-    return id;
+    this.m._bitnet_session_request_start(this.self, seed);
+    [maxTokens, ...sampler].forEach((value, field) => this.m._bitnet_session_request_set(this.self, field, value));
+    this.m._bitnet_session_request_prompt(this.self, ...this.put(prompt)); /* takes it over */
+    return this.m._bitnet_session_submit(this.self);
   }
 
   poll() {

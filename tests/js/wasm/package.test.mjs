@@ -10,20 +10,26 @@ import { ROOT } from "./module.mjs";
 
 const root = fileURLToPath(ROOT);
 const MODULES = ["c", "simd128", "relaxed"].flatMap((tier) => [tier, `${tier}-mt`]);
+const PACKAGE_CAP = 1000 * 1024; /* what npm downloads: six modules, their loaders, bundles, maps and types */
 const MODULE_GZIP_CAP = 150 * 1024; /* a module with its loader, compressed as servers do */
 
-test("the package holds dist and nothing unexpected", () => {
+const ENTRIES = ["index", "worker", "openai", "tracker"];
+
+test("the package holds dist and nothing unexpected, and is small", () => {
   const out = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root, encoding: "utf8" });
-  const files = JSON.parse(out)[0].files.map((file) => file.path);
-  const required = ["package.json", "LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/worker.js"];
+  const [{ files: packed, size }] = JSON.parse(out);
+  assert.ok(size <= PACKAGE_CAP, `${size} bytes packed`);
+  const files = packed.map((file) => file.path);
+  const required = ["package.json", "LICENSE", "README.md"];
+  for (const name of ENTRIES) required.push(`dist/${name}.js`, `dist/${name}.d.ts`);
   for (const name of MODULES) {
     required.push(`dist/bitnet-${name}.mjs`, `dist/bitnet-${name}.wasm`);
   }
   for (const file of required) assert.ok(files.includes(file), `${file} is missing`);
   const allowed = [
     /^(package\.json|LICENSE|README\.md)$/,
-    /^dist\/(index|worker)\.js(\.map)?$/,
-    /^dist\/(index|types|errors|storage)\.d\.ts$/,
+    /^dist\/(index|worker|openai|tracker)\.js(\.map)?$/,
+    /^dist\/(index|worker|openai|tracker|types|errors|storage)\.d\.ts$/,
     /^dist\/bitnet-(c|simd128|relaxed)(-mt)?\.(mjs|wasm|worker\.js)$/,
   ];
   assert.deepEqual(files.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
@@ -50,6 +56,25 @@ test("the modules carry no sections that only a debugger reads", () => {
   }
 });
 
+test("every export leads to a file, its types come first, and nothing has side effects", () => {
+  const { exports, sideEffects, dependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+  assert.deepEqual(Object.keys(exports), [".", "./openai", "./tracker", "./worker", "./package.json"]);
+  for (const [name, target] of Object.entries(exports)) {
+    if (name === "./package.json") continue;
+    assert.equal(Object.keys(target)[0], "types", name);
+    for (const file of Object.values(target)) assert.ok(existsSync(path.join(root, file)), `${name}: ${file}`);
+  }
+  assert.equal(sideEffects, false);
+  assert.equal(dependencies, undefined);
+});
+
+test("no file that a page loads names another origin", () => {
+  for (const file of [...ENTRIES.map((name) => `${name}.js`), "bitnet-simd128.mjs", "bitnet-relaxed-mt.mjs"]) {
+    const source = readFileSync(path.join(root, "dist", file), "utf8").replaceAll(/^\s*(\*|\/[/*]).*$/gm, "");
+    assert.doesNotMatch(source, /["'`](https?:)?\/\/[a-z]/, file);
+  }
+});
+
 test("every import and URL between the built files leads to a file", () => {
   const dist = path.join(root, "dist");
   let n = 0;
@@ -71,12 +96,27 @@ for (const resolution of ["nodenext", "bundler"]) {
     const user = path.join(folder, "user.mts");
     writeFileSync(
       user,
-      `import { BitnetError, load, type Model, type ModelInfo } from "libbitnet";
+      `import { BitnetError, load, type Model, type ModelInfo, type TrackerMessage } from "libbitnet";
+       import { OpenAI, type ChatCompletionChunk, type Stream } from "libbitnet/openai";
+       import { collect, type WindowMessage } from "libbitnet/tracker";
        const model: Model = await load(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
        const info: ModelInfo = model.info;
        for await (const { token, text } of model.generate("a", { maxTokens: 3 })) console.log(token + 1, text.length);
        const { tokenIds, timings } = await model.generate(info.name).result;
        const rate: number = tokenIds.length / timings.decode_s;
+       const answer = await model.generate([{ role: "user", content: "a" }], { stop: ["b"], logitBias: { 7: -1 } }).result;
+       const cached: number = answer.usage.cachedTokens + (await model.perplexity("a b c")).nTokens;
+       await model.loadState(await model.saveState());
+       const windows: readonly WindowMessage[] = collect((message: TrackerMessage) => console.log(message.type)).windows;
+       await load("x", { track: collect() });
+       await load("x", { track: { url: "ws://a", onState: ({ state }) => console.log(state, cached, windows.length) } });
+       const { chat } = new OpenAI(model);
+       const stream: Stream<ChatCompletionChunk> = await chat.completions.create({ messages: [], stream: true });
+       for await (const chunk of stream) console.log(chunk.choices[0]?.delta.content);
+       console.log((await chat.completions.create({ messages: [] })).choices[0]?.message.content);
+       await model[Symbol.asyncDispose]();
+       // @ts-expect-error: nobody speaks as a robot
+       model.generate([{ role: "robot", content: "" }]);
        // @ts-expect-error: there is no such tier
        await load("x", { tier: "avx512" });
        export const e: BitnetError = new BitnetError("a.b", String(rate));

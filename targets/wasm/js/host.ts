@@ -1,0 +1,145 @@
+/* host.ts: where the package runs: a browser, or Node.js with its worker_threads. A port is one end of the wire
+ * between a page and its worker; everything else is written against browsers.
+ *
+ * Node's own modules are imported by a name that bundlers do not see, and never where a browser is.
+ */
+import { BitnetError } from "./errors.js";
+
+interface NodeEmitter {
+  on(event: "message", listener: (data: unknown) => void): void;
+  on(event: "error", listener: (error: Error) => void): void;
+  on(event: "exit", listener: (code: number) => void): void;
+}
+interface NodeWorker extends NodeEmitter {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  terminate(): Promise<number>;
+  ref(): void;
+  unref(): void;
+}
+interface NodeModules {
+  "node:worker_threads": { Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker; parentPort: NodeWorker | null };
+  "node:fs/promises": { readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>> };
+  "node:url": { pathToFileURL(path: string): URL };
+}
+
+interface NodeGlobals {
+  setImmediate(callback: () => void): void;
+}
+
+/** Web workers of a browser have no `document`, but all have `self`; Node has neither. */
+export const IS_NODE = typeof self === "undefined" && "process" in globalThis;
+
+function importNode<K extends keyof NodeModules>(name: K): Promise<NodeModules[K]> {
+  return import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<NodeModules[K]>;
+}
+
+/* ---- the page's end ---- */
+
+export interface WorkerPort {
+  listen(onMessage: (message: unknown) => void, onFailure: (what: string) => void): void;
+  post(message: unknown, transfer: Transferable[]): void;
+  /** Whether a Node.js process must wait for this worker. */
+  keepAlive(isNeeded: boolean): void;
+  terminate(): void;
+}
+
+function browserPort(worker: Worker): WorkerPort {
+  return {
+    listen: (onMessage, onFailure) => {
+      worker.onmessage = ({ data }: MessageEvent<unknown>) => onMessage(data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        const what = event.message ? `failed: ${event.message}` : "could not be started (is worker.js there?)";
+        onFailure(`The worker ${what}.`);
+      };
+      worker.onmessageerror = () => onFailure("A message to the worker was lost.");
+    },
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    keepAlive: () => undefined,
+    terminate: () => worker.terminate(),
+  };
+}
+
+async function nodePort(url: URL): Promise<WorkerPort> {
+  const { Worker } = await importNode("node:worker_threads");
+  const worker = new Worker(url, { execArgv: [] }); /* of the main thread, which may not fit a file */
+  return {
+    listen: (onMessage, onFailure) => {
+      worker.on("message", onMessage);
+      worker.on("error", ({ message }) => onFailure(`The worker failed: ${message}.`));
+      worker.on("exit", (code) => onFailure(`The worker ended with status ${code}.`));
+    },
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    keepAlive: (isNeeded) => (isNeeded ? worker.ref() : worker.unref()),
+    terminate: () => void worker.terminate(),
+  };
+}
+
+/* The URL is spelled out where Worker is called: bundlers look for exactly this. */
+export async function startWorker(url: string | undefined): Promise<WorkerPort> {
+  if (IS_NODE) return nodePort(url === undefined ? new URL("./worker.js", import.meta.url) : new URL(url));
+  try {
+    if (url !== undefined) return browserPort(new Worker(url, { type: "module" }));
+    return browserPort(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BitnetError("worker.failed", `The worker could not be started: ${reason}`);
+  }
+}
+
+/* ---- the worker's end ---- */
+
+/** 64 random bits, not all 0. Node.js 18 has no global crypto, and two engines need no secret to differ. */
+export function randomInstance(): bigint {
+  const word = (): bigint => BigInt(Math.floor(Math.random() * 2 ** 32));
+  return (word() << 32n) | word() || 1n;
+}
+
+/** Before it returns a browser's worker listens: what arrives earlier would be lost. */
+export function listenInWorker(onMessage: (message: unknown) => void): (message: unknown, transfer: Transferable[]) => void {
+  if (!IS_NODE) {
+    self.onmessage = ({ data }: MessageEvent<unknown>) => onMessage(data);
+    return (message, transfer) => self.postMessage(message, { transfer });
+  }
+  let port: NodeWorker | undefined;
+  void importNode("node:worker_threads").then(({ parentPort }) => {
+    port = parentPort ?? undefined; /* it keeps what arrives until somebody listens */
+    port?.on("message", onMessage);
+  });
+  return (message, transfer) => port?.postMessage(message, transfer);
+}
+
+/** Lets every message that has arrived be handled. In browsers a timer would cost 4 ms; in Node.js a port that is
+ * written to from its own handler would keep all others waiting. */
+export class Breath {
+  private readonly channel = IS_NODE ? undefined : new MessageChannel();
+
+  take(): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.channel) return void (globalThis as unknown as NodeGlobals).setImmediate(resolve);
+      this.channel.port1.onmessage = () => resolve();
+      this.channel.port2.postMessage(0);
+    });
+  }
+}
+
+/* ---- files, which fetch does not read in Node.js ---- */
+
+/** The bytes, when `source` is a path or a file: URL in Node.js; undefined for everything that fetch can get. */
+export async function readLocal(source: string): Promise<ArrayBuffer | undefined> {
+  if (!IS_NODE || /^(https?|data|blob):/i.test(source)) return undefined;
+  const [{ readFile }, { pathToFileURL }] = await Promise.all([importNode("node:fs/promises"), importNode("node:url")]);
+  try {
+    const bytes = await readFile(/^file:/i.test(source) ? new URL(source) : pathToFileURL(source));
+    return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BitnetError("blob.read", `${source}: it cannot be read: ${reason}`);
+  }
+}
+
+/** A module's bytes: Node.js has no fetch for files, which the Emscripten code would use. */
+export async function wasmBinary(url: URL): Promise<{ wasmBinary?: ArrayBuffer }> {
+  const bytes = await readLocal(url.href);
+  return bytes ? { wasmBinary: bytes } : {};
+}

@@ -1,0 +1,120 @@
+/* tracker.ts: libbitnet/tracker: what an engine reports about itself, when a page wants to see it without a hub.
+ *
+ *   import { collect } from "libbitnet/tracker";
+ *   const reports = collect();
+ *   const model = await load("model.gguf", { track: reports });
+ *   …
+ *   reports.metric("decode_rate")?.last
+ *
+ * The messages are those of docs/protocol.md, made by the same C code that a hub gets them from; docs/metrics.md
+ * says what is measured.
+ */
+
+export interface HelloMessage {
+  type: "hello";
+  proto: 1;
+  role: "producer";
+  name: string;
+  /** 16 hex digits, random. */
+  instance: string;
+  backend: string;
+  tier: string;
+  threads: number;
+  model: string;
+  /** Unix time in milliseconds. */
+  t_ms: number;
+  metrics: { name: string; unit: string; kind: "hist" | "gauge" | "counter"; help: string }[];
+}
+
+/** One metric in one window; p50 and p95 of histograms only. */
+export interface WindowMetric {
+  n: number;
+  sum: number;
+  min: number;
+  max: number;
+  last: number;
+  p50?: number;
+  p95?: number;
+}
+
+export interface WindowMessage {
+  type: "window";
+  /** 1, 2, 3 … */
+  seq: number;
+  t_ms: number;
+  span_ms: number;
+  /** Records lost since the start. */
+  dropped: number;
+  /** Only what was measured in this window. */
+  m: Record<string, WindowMetric>;
+}
+
+export interface ByeMessage {
+  type: "bye";
+  reason: string;
+}
+
+export type TrackerMessage = HelloMessage | WindowMessage | ByeMessage;
+
+/** Windows that are kept: five minutes, as on the dashboard. */
+const KEPT_WINDOWS = 3000;
+
+export interface MetricTotals {
+  n: number;
+  sum: number;
+  min: number;
+  max: number;
+  last: number;
+}
+
+export interface Reports {
+  /** Hand this object, or only this function, to load as `track`. */
+  onReport: (message: TrackerMessage) => void;
+  readonly hello: HelloMessage | undefined;
+  /** The latest, oldest first. */
+  readonly windows: readonly WindowMessage[];
+  readonly isOver: boolean;
+  /** Over all windows there were; undefined: not measured yet. */
+  metric(name: string): MetricTotals | undefined;
+}
+
+/** Keeps what is reported; `onReport` is called for each message behind that. */
+export function collect(onReport?: (message: TrackerMessage) => void): Reports {
+  const totals = new Map<string, MetricTotals>();
+  const windows: WindowMessage[] = [];
+  let hello: HelloMessage | undefined;
+  let isOver = false;
+
+  const add = (name: string, { n, sum, min, max, last }: WindowMetric): void => {
+    const before = totals.get(name);
+    if (!before) totals.set(name, { n, sum, min, max, last });
+    else {
+      before.n += n;
+      before.sum += sum;
+      before.min = Math.min(before.min, min);
+      before.max = Math.max(before.max, max);
+      before.last = last;
+    }
+  };
+  const take = (message: TrackerMessage): void => {
+    if (message.type === "hello") hello = message;
+    if (message.type === "bye") isOver = true;
+    if (message.type === "window") {
+      windows.push(message);
+      if (windows.length > KEPT_WINDOWS) windows.shift();
+      for (const [name, metric] of Object.entries(message.m)) add(name, metric);
+    }
+    onReport?.(message);
+  };
+  return {
+    onReport: take,
+    get hello() {
+      return hello;
+    },
+    windows,
+    get isOver() {
+      return isOver;
+    },
+    metric: (name) => totals.get(name),
+  };
+}
