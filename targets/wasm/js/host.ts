@@ -17,7 +17,10 @@ interface NodeWorker extends NodeEmitter {
   unref(): void;
 }
 interface NodeModules {
-  "node:worker_threads": { Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker; parentPort: NodeWorker | null };
+  "node:worker_threads": {
+    Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
+    parentPort: NodeWorker | null;
+  };
   "node:fs/promises": { readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>> };
   "node:url": { pathToFileURL(path: string): URL };
 }
@@ -96,7 +99,9 @@ export function randomInstance(): bigint {
 }
 
 /** Before it returns a browser's worker listens: what arrives earlier would be lost. */
-export function listenInWorker(onMessage: (message: unknown) => void): (message: unknown, transfer: Transferable[]) => void {
+export function listenInWorker(
+  onMessage: (message: unknown) => void,
+): (message: unknown, transfer: Transferable[]) => void {
   if (!IS_NODE) {
     self.onmessage = ({ data }: MessageEvent<unknown>) => onMessage(data);
     return (message, transfer) => self.postMessage(message, { transfer });

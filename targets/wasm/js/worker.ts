@@ -198,6 +198,6 @@ async function handle(id: number, request: Request): Promise<void> {
 }
 
 const send = listenInWorker((data) => {
-  const request = data as Request & { id: number };
-  handle(request.id, request).catch((error: unknown) => post({ id: request.id, type: "error", error: errorData(error) }));
+  const { id, ...request } = data as Request & { id: number };
+  handle(id, request).catch((error: unknown) => post({ id, type: "error", error: errorData(error) }));
 });

@@ -96,7 +96,7 @@ for (const resolution of ["nodenext", "bundler"]) {
     const user = path.join(folder, "user.mts");
     writeFileSync(
       user,
-      `import { BitnetError, load, type Model, type ModelInfo, type TrackerMessage } from "libbitnet";
+      `import { BitnetError, load, type ChatMessage, type Model, type ModelInfo, type TrackerMessage } from "libbitnet";
        import { OpenAI, type ChatCompletionChunk, type Stream } from "libbitnet/openai";
        import { collect, type WindowMessage } from "libbitnet/tracker";
        const model: Model = await load(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
@@ -104,12 +104,14 @@ for (const resolution of ["nodenext", "bundler"]) {
        for await (const { token, text } of model.generate("a", { maxTokens: 3 })) console.log(token + 1, text.length);
        const { tokenIds, timings } = await model.generate(info.name).result;
        const rate: number = tokenIds.length / timings.decode_s;
-       const answer = await model.generate([{ role: "user", content: "a" }], { stop: ["b"], logitBias: { 7: -1 } }).result;
+       const talk: ChatMessage[] = [{ role: "user", content: "a" }];
+       const answer = await model.generate(talk, { stop: ["b"], logitBias: { 7: -1 } }).result;
        const cached: number = answer.usage.cachedTokens + (await model.perplexity("a b c")).nTokens;
        await model.loadState(await model.saveState());
-       const windows: readonly WindowMessage[] = collect((message: TrackerMessage) => console.log(message.type)).windows;
-       await load("x", { track: collect() });
-       await load("x", { track: { url: "ws://a", onState: ({ state }) => console.log(state, cached, windows.length) } });
+       const reports = collect((message: TrackerMessage) => console.log(message.type));
+       const windows: readonly WindowMessage[] = reports.windows;
+       await load("x", { track: reports });
+       await load("x", { track: { url: "ws://a", onState: ({ state }) => console.log(state, cached, windows) } });
        const { chat } = new OpenAI(model);
        const stream: Stream<ChatCompletionChunk> = await chat.completions.create({ messages: [], stream: true });
        for await (const chunk of stream) console.log(chunk.choices[0]?.delta.content);
