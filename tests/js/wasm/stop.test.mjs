@@ -14,7 +14,7 @@ async function loadedSession() {
   const session = new Session({ glue, memory: glue.memory });
   session.reserve(MODEL.length);
   session.write(0, MODEL);
-  session.load(1, 0);
+  session.load(1, { nCtx: 0, cacheTypeK: "auto", cacheTypeV: "auto", stagedHead: "auto" });
   return session;
 }
 
@@ -72,10 +72,11 @@ for (const how of ["flag", "message"]) {
 test("with a flag, several tokens of a small model share a slice", async () => {
   const session = await loadedSession();
   const messages = [];
-  await new Promise((resolve) => {
+  await new Promise((resolve, reject) => {
     const post = (reply) => {
       messages.push(reply);
       if (reply.type === "done") resolve();
+      if (reply.type === "error") reject(new Error(reply.error.message));
     };
     const runner = new Runner(session, post, () => undefined, () => undefined);
     const flag = new Int32Array(new SharedArrayBuffer(4));
