@@ -147,6 +147,62 @@ test("an answer can be stopped by its signal and by leaving the loop; the model 
   assert.deepEqual(seen.next, GOLDEN.prompts[0].greedy40);
 });
 
+for (const isolated of [true, false]) {
+  const where = isolated ? "an isolated page, by its flag" : "any other page, by a message";
+  test(`a stop in ${where}, ends an answer, a long prompt and an evaluation; the model goes on`, REAL, async (t) => {
+    const page = await openLibrary(t, { isolated });
+    const seen = await page.evaluate(async (prompt) => {
+      const model = await lib.load("model.gguf", { threads: 1 });
+      const long = (prompt + ". ").repeat(60);
+      let n = 0;
+      const answer = model.generate(prompt, { temp: 0, onToken: () => ++n === 3 && answer.cancel() });
+      const cancelled = (await answer.result).finishReason;
+      const stopped = model.generate(long, { temp: 0 });
+      stopped.cancel();
+      const { finishReason, usage } = await stopped.result;
+      const controller = new AbortController();
+      const onProgress = () => controller.abort();
+      const evaluation = await codeOf(model.perplexity(long.repeat(9), { signal: controller.signal, onProgress }));
+      const next = await model.generate(prompt, { maxTokens: 40, temp: 0 }).result;
+      return { flagged: crossOriginIsolated, cancelled, finishReason, usage, evaluation, next: next.tokenIds };
+    }, GOLDEN.prompts[0].text);
+    assert.equal(seen.flagged, isolated);
+    assert.deepEqual([seen.cancelled, seen.finishReason], ["cancelled", "cancelled"]);
+    assert.equal(seen.usage.completionTokens, 0);
+    assert.match(seen.evaluation, /^AbortError\|/);
+    assert.deepEqual(seen.next, GOLDEN.prompts[0].greedy40);
+  });
+}
+
+test("a state goes from one model of a page to another, with threads", REAL, async (t) => {
+  const page = await openLibrary(t);
+  const seen = await page.evaluate(async (prompt) => {
+    const [one, other] = [await lib.load("model.gguf", { threads: 2 }), await lib.load("model.gguf", { threads: 1 })];
+    await one.generate(prompt, { maxTokens: 1, temp: 0 }).result;
+    await other.loadState(await one.saveState());
+    const talk = [{ role: "user", content: prompt }];
+    const { tokenIds, usage } = await other.generate(talk, { maxTokens: 40, temp: 0 }).result;
+    const { nTokens } = await one.perplexity(prompt.repeat(20));
+    return { tokenIds, cached: usage.cachedTokens, nTokens, text: await one.detokenize(tokenIds) };
+  }, GOLDEN.prompts[0].text);
+  assert.deepEqual(seen.tokenIds, GOLDEN.prompts[0].greedy40);
+  assert.equal(seen.text, GOLDEN.prompts[0].greedy40_text);
+  assert.equal(seen.cached, GOLDEN.prompts[0].ids.length - 1);
+  assert.ok(seen.nTokens > 50);
+});
+
+test("reports come to a callback of the page while it generates, and a bye at the end", REAL, async (t) => {
+  const page = await openLibrary(t);
+  const types = await page.evaluate(async (prompt) => {
+    const types = [];
+    const model = await lib.load("model.gguf", { track: { onReport: ({ type }) => types.push(type) } });
+    await model.generate(prompt, { maxTokens: 300, temp: 0 }).result;
+    await model.dispose();
+    return types;
+  }, GOLDEN.prompts[0].text);
+  assert.deepEqual([types[0], types[1], types.at(-1)], ["hello", "window", "bye"]);
+});
+
 test("a sampled answer is repeated by the seed it names", REAL, async (t) => {
   const page = await openLibrary(t);
   const [first, again, other] = await page.evaluate(async () => {
