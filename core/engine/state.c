@@ -53,6 +53,10 @@ static uint64_t checksum_of(const uint8_t *d, size_t n) {
     return hash_word(hash_word(hash_word(lane[0], lane[1]), lane[2]), lane[3]);
 }
 
+void bitnet_state_seal(uint8_t *state, size_t size) {
+    put(state + 40, checksum_of(state + HEADER_SIZE, size - HEADER_SIZE), 8);
+}
+
 uint64_t bitnet_state_size(const bitnet_ctx *ctx, const bitnet_model *m) {
     int32_t n = bitnet_ctx_len(ctx);
     return HEADER_SIZE + (uint64_t)n * sizeof(bitnet_token) + bitnet_model_ctx_size(m, n);
@@ -73,7 +77,7 @@ void bitnet_state_write(const bitnet_ctx *ctx, const bitnet_model *m, uint8_t *o
     put(out + 20, (uint32_t)n, 4);
     put(out + 24, bitnet_model_get_info(m).fingerprint, 8);
     put(out + 32, cache_size, 8);
-    put(out + 40, checksum_of(tokens, (size_t)(cache - tokens) + cache_size), 8);
+    bitnet_state_seal(out, (size_t)(cache - out) + cache_size);
 }
 
 static bitnet_status check_origin(const header *h, const bitnet_model *m, bitnet_error *err) {

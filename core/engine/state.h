@@ -17,6 +17,8 @@
 /* Bytes that write needs for what ctx holds now. */
 uint64_t bitnet_state_size(const bitnet_ctx *ctx, const bitnet_model *m);
 void bitnet_state_write(const bitnet_ctx *ctx, const bitnet_model *m, uint8_t *out);
+/* Sets the checksum of `size` bytes, at least a header's, to what it must be. */
+void bitnet_state_seal(uint8_t *state, size_t size);
 /* The timeline becomes that of the bytes; on a refusal it is what it was.
  *   E_FORMAT       state.magic, state.length, state.checksum, state.token
  *   E_UNSUPPORTED  state.version, state.model, state.cache_type: made by something else
