@@ -56,7 +56,8 @@ function install(name) {
 async function serve(t, folder, isIsolated) {
   const server = http.createServer((request, response) => {
     const name = new URL(request.url, "http://localhost").pathname;
-    const file = name === "/model.gguf" ? MODEL : path.join(folder, path.normalize(name === "/" ? "/index.html" : name));
+    const asked = path.normalize(name === "/" ? "/index.html" : name);
+    const file = name === "/model.gguf" ? MODEL : path.join(folder, asked);
     if (isIsolated) {
       response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
       response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
