@@ -145,7 +145,7 @@ export class Runner {
       let sliceEnd = performance.now() + SLICE_MS;
       while (this.hasWork) {
         this.step();
-        const isSliceOver = performance.now() >= sliceEnd;
+        const isSliceOver = !this.hasWork || performance.now() >= sliceEnd; /* a short answer is one, too */
         if (isSliceOver) {
           this.sendAll();
           this.onSlice();
