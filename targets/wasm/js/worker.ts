@@ -139,7 +139,8 @@ function pumpIfDue(): void {
 /* ---- the rest ---- */
 
 function generate(id: number, request: GenerateRequest): void {
-  runner?.add(theSession().submit(request), id, request.flag);
+  const accepted = theSession().submit(request); /* throws where there is no session, and so no runner */
+  runner?.add(accepted, id, request.flag);
 }
 
 function perplexity(id: number, { text, flag }: PerplexityRequest): void {
