@@ -71,6 +71,7 @@ async function load(source: string | File): Promise<void> {
   try {
     const loaded = await loadModel(source, {
       signal: mine.signal,
+      cache: "check", /* which model a server on this machine has changes under the same URL */
       ...(options.tier && { tier: options.tier }),
       ...(options.threads && { threads: options.threads }),
       ...(options.nCtx && { nCtx: options.nCtx }),

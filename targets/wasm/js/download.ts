@@ -7,9 +7,9 @@
  */
 import { Cache, type HeapFile } from "./cache.js";
 import { BitnetError } from "./errors.js";
-import { fetchFile, type Landing } from "./fetching.js";
+import { fetchFile, isCurrent, type Landing } from "./fetching.js";
 import type { FileFacts } from "./journal.js";
-import type { CacheState, LoadProgress } from "./types.js";
+import type { CacheMode, CacheState, LoadProgress } from "./types.js";
 
 /** Where the bytes go. Once reserved, a file of another size may still take the place. */
 export interface ByteSink extends HeapFile {
@@ -26,7 +26,7 @@ export type StreamSource = Blob | ArrayBuffer | ReadableStream<Uint8Array> | Fil
 
 export interface DownloadOptions {
   signal: AbortSignal;
-  cache?: "auto" | "off";
+  cache?: CacheMode;
   /** 64 digits. */
   sha256?: string | undefined;
   /** See FetchOptions; what tests cannot wait for. */
@@ -226,10 +226,15 @@ function wrongDigest(name: string): BitnetError {
   return new BitnetError("load.sha256", text);
 }
 
+function openCache(url: string, sink: ByteSink, mode: CacheMode = "auto"): Cache | Promise<Cache> {
+  if (mode === "off") return Cache.none(url, sink, "Storing was switched off.");
+  if (!/^https?:/.test(url)) return Cache.none(url, sink, "Only files over HTTP are stored.");
+  return Cache.open(url, sink);
+}
+
 async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, reporter: Reporter): Promise<Arrived> {
   const { signal, sha256, delays, stallMs } = options;
-  const isOff = options.cache === "off";
-  const cache = isOff ? Cache.none(url, sink, "Storing was switched off.") : await Cache.open(url, sink);
+  const cache = await openCache(url, sink, options.cache);
   const arrival = new Arrival(sink, cache, reporter);
   const get = async (): Promise<void> => {
     const isStored = cache.place !== undefined;
@@ -238,6 +243,10 @@ async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, re
   const isRight = async (): Promise<boolean> =>
     sha256 === undefined || cache.sha256 === sha256 || check(sink, arrival.at, sha256, signal, reporter);
   try {
+    const { facts } = cache;
+    if (options.cache === "check" && cache.state === "stored" && facts && !(await isCurrent(facts, signal))) {
+      await cache.drop("The server has another file now, which was loaded.");
+    }
     await arrival.restore(signal);
     const isRestored = arrival.isWhole;
     if (!isRestored) await get();
@@ -276,7 +285,7 @@ async function fromOne(
   const size = await new Direct(sink, signal, reporter).take(source);
   if (sha256 !== undefined && !(await check(sink, size, sha256, signal, reporter))) throw wrongDigest("the file");
   const nothing = async (): Promise<void> => undefined;
-  return { cache: "none", cacheReason: "Only files from a URL are stored.", accept: nothing, reject: nothing };
+  return { cache: "none", cacheReason: "Only files over HTTP are stored.", accept: nothing, reject: nothing };
 }
 
 const isParts = (source: RawSource): source is readonly (string | Blob)[] => Array.isArray(source);

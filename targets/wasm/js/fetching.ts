@@ -32,6 +32,7 @@ export interface FetchOptions {
 
 const DELAYS = [500, 1000, 2000, 4000, 8000];
 const STALL_MS = 30_000;
+const CHECK_MS = 5000; /* a server that takes longer to say whether a file is current is taken for silent */
 const PROGRESS = 1 << 20; /* bytes that make an attempt a success */
 const SOON_MS = 2000; /* a file that was changed this shortly before may change again within its Last-Modified */
 
@@ -250,6 +251,25 @@ class Download {
       watch.alive();
       yield result.value;
     }
+  }
+}
+
+/** false: the server has another file under this URL now. A server that does not answer, or does not say, is believed
+ * to have the same. */
+export async function isCurrent(facts: FileFacts, signal: AbortSignal): Promise<boolean> {
+  const watch = new Watch(signal, CHECK_MS);
+  try {
+    const how = { method: "HEAD", cache: "no-store", credentials: "same-origin", signal: watch.signal } as const;
+    const response = await fetch(facts.url, how);
+    if (!response.ok) return true;
+    const now = validators(response);
+    const isSaid = (now.etag ?? now.lastModified) !== undefined;
+    return !isSaid || (now.etag === facts.etag && now.lastModified === facts.lastModified);
+  } catch {
+    signal.throwIfAborted();
+    return true;
+  } finally {
+    watch.end();
   }
 }
 

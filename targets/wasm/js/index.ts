@@ -16,7 +16,7 @@ import { IS_NODE, startWorker } from "./host.js";
 import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
 import { entryUrl } from "./storage.js";
 import type { TrackerMessage } from "./tracker.js";
-import { CACHE_TYPES, ROLES, SWITCHES, TIERS } from "./types.js";
+import { CACHE_MODES, CACHE_TYPES, ROLES, SWITCHES, TIERS } from "./types.js";
 import type {
   ChatMessage,
   GenerateOptions,
@@ -152,10 +152,9 @@ function readTrack(track: TrackOptions): LoadRequest["track"] {
 }
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
-  const { tier, track, cache = "auto" } = options;
+  const { tier, track } = options;
   const baseUrl = options.wasmUrl ?? options.baseUrl;
   const sha256 = options.sha256?.toLowerCase();
-  if (cache !== "auto" && cache !== "off") refuse(`cache is "${String(cache)}"; it is auto or off.`);
   if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(sha256)) refuse("sha256 is not 64 hexadecimal digits.");
   if (tier !== undefined && !TIERS.includes(tier)) {
     refuse(`tier is "${tier}"; it is ${TIERS.slice(0, -1).join(", ")} or ${TIERS.at(-1)}.`);
@@ -163,7 +162,7 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   return {
     op: "load",
     source: rawSource(source, sha256),
-    cache,
+    cache: oneOf("cache", options.cache, CACHE_MODES),
     sha256,
     threads: checkInteger("threads", options.threads, 1, MAX_THREADS),
     tier,

@@ -12,6 +12,7 @@ import type { HeadSource } from "./header.js";
 import type { WorkerPort } from "./host.js";
 import type { LoadHow, SessionRequest } from "./session.js";
 import type {
+  CacheMode,
   ChatMessage,
   FinishReason,
   GeneratedToken,
@@ -37,7 +38,7 @@ export function makeStopFlag(): StopFlag {
 export interface LoadRequest {
   op: "load";
   source: RawSource;
-  cache: "auto" | "off";
+  cache: CacheMode;
   sha256: string | undefined;
   threads: number | undefined;
   tier: Tier | undefined;

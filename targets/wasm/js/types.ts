@@ -48,6 +48,12 @@ export interface LoadProgress {
   fromCache: boolean;
 }
 
+/** "auto": the file of a URL is stored in this browser (OPFS, or IndexedDB where that is missing), and the next load
+ * takes it from there without asking the server; storage.delete, or another sha256, makes it ask again. "check": it
+ * asks each time whether the file is still the same, and takes the stored one where nobody answers. */
+export const CACHE_MODES = ["auto", "check", "off"] as const;
+export type CacheMode = (typeof CACHE_MODES)[number];
+
 /** How much of the file this browser keeps for the next visit. */
 export type CacheState = "stored" | "partial" | "none";
 
@@ -103,9 +109,7 @@ export interface LoadOptions {
   /** Aborting rejects load with the signal's reason. What arrived stays in the store, and the next load goes on from
    * there. */
   signal?: AbortSignal;
-  /** "auto": the file of a URL is stored in this browser (OPFS, or IndexedDB where that is missing), and the next
-   * load takes it from there without asking the server; storage.delete, or another sha256, makes it ask again. */
-  cache?: "auto" | "off";
+  cache?: CacheMode;
   /** 64 hexadecimal digits: a file with other ones is an error, "load.sha256". Not for split files. */
   sha256?: string;
   /** Threads that compute. Default: as many as a probe finds to pay, at most 8; 1 where there is no shared memory. */

@@ -34,7 +34,9 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><title>test</title>
     await model.dispose();
     return { info: model.info, tokenIds, progress, isFromCache: progress.at(-1).fromCache };
   };
-  window.stored = async () => (await storage.list()).map(({ usedAt, ...rest }) => ({ ...rest, age: Date.now() - usedAt }));
+  window.stored = async () => {
+    return (await storage.list()).map(({ usedAt, ...rest }) => ({ ...rest, age: Date.now() - usedAt }));
+  };
 </script>`;
 
 /* The library, and /model.gguf as the test wants it:
@@ -95,9 +97,10 @@ class Server {
   }
 
   model(req, res) {
-    this.asked.push(req.headers.range ?? "all");
+    if (req.method !== "HEAD") this.asked.push(req.headers.range ?? "all");
     this.headers = req.headers;
     if (this.isDown) return res.destroy();
+    if (req.method === "HEAD") return res.writeHead(200, { "Content-Length": 5, ETag: this.etag }).end();
     const range = this.isDeaf ? null : /^bytes=(\d+)-$/.exec(req.headers.range ?? "");
     const isSame = (req.headers["if-range"] ?? this.etag) === this.etag;
     const from = range && isSame ? Number(range[1]) : 0;
@@ -383,6 +386,20 @@ test("without any storage the model is loaded each time, and that is said", REAL
     assert.match(used.info.cacheReason, /no storage for models/);
   }
   assert.equal(server.asked.length, 2);
+});
+
+test("whether the stored file is still the server's can be asked each time", REAL, async (t) => {
+  const { server, page } = await open(t);
+  const check = { cache: "check" };
+  assertGolden(await use(page, "model.gguf", check));
+  assertGolden(await use(page, "model.gguf", check), { isFromCache: true });
+  Object.assign(server, { file: RENAMED, etag: '"2"' });
+  const used = await use(page, "model.gguf", check);
+  assertGolden(used, { name: "bitnet-tale5" });
+  assert.match(used.info.cacheReason, /The server has another file now/);
+  server.isDown = true;
+  assertGolden(await use(page, "model.gguf", check), { name: "bitnet-tale5", isFromCache: true });
+  assert.deepEqual(server.asked, ["all", "all"]);
 });
 
 test("storing can be switched off", REAL, async (t) => {

@@ -60,8 +60,8 @@ const ANSWERS = {
 
 let requests = [];
 
-/* /flaky?cuts=2&…: a file of one tag that breaks off after a third of what is asked for, `cuts` times. With `change` a
- * request number, the file is another one from that request on; `mode` says what the server makes of Range. */
+/* /flaky?cuts=2&…: a file of one tag that breaks off after a third of what is asked for, `cuts` times. With `change`
+ * a request number, the file is another one from that request on; `mode` says what the server makes of Range. */
 function flaky(req, res) {
   const query = new URL(req.url, "http://x").searchParams;
   const n = requests.length;
@@ -176,7 +176,8 @@ test("a download that is stuck has said how far it came, and an abort ends it", 
   const controller = new AbortController();
   const arrived = 1_000_000;
   const onProgress = ({ loaded }) => loaded === arrived && controller.abort();
-  const error = await download(`${origin}/stuck`, new Sink(), { signal: controller.signal }, onProgress).catch((e) => e);
+  const options = { signal: controller.signal };
+  const error = await download(`${origin}/stuck`, new Sink(), options, onProgress).catch((e) => e);
   assert.equal(error.name, "AbortError");
 });
 

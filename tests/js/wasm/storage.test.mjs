@@ -14,7 +14,8 @@ const chunks = (n) => DIGESTS.slice(0, n).map((chunk) => journalLine({ chunk }))
 const textOf = (n) => headLine(FACTS) + chunks(n);
 
 test("what was written is read back", () => {
-  const text = textOf(4) + journalLine({ sha256: DIGESTS[4] }) + journalLine({ usedAt: 7 }) + journalLine({ usedAt: 9 });
+  const notes = [{ sha256: DIGESTS[4] }, { usedAt: 7 }, { usedAt: 9 }];
+  const text = textOf(4) + notes.map(journalLine).join("");
   const expected = { facts: FACTS, chunks: DIGESTS.slice(0, 4), sha256: DIGESTS[4], usedAt: 9 };
   assert.deepEqual(parseJournal(text), expected);
 });
