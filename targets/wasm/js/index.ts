@@ -309,6 +309,9 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   } catch (error) {
     client.terminate(new BitnetError("worker.failed", "The model was not loaded."));
     signal?.throwIfAborted();
+    if (error instanceof DOMException && error.name === "DataCloneError") {
+      refuse("source cannot be handed to a worker: a stream that is being read already, or one that this browser keeps.");
+    }
     throw error;
   } finally {
     stopListening();
