@@ -117,10 +117,13 @@ export function sharedBrowser() {
 
 /** A browser of its own with a profile on disk, which alone has a real private file system and a real quota. */
 export async function ownBrowser(t, ...extraArgs) {
-  const folder = await temporaryFolder(t);
+  const folder = await mkdtemp(path.join(os.tmpdir(), "bitnet-test-"));
   const args = [...CHROMIUM_ARGS, ...extraArgs];
   const context = await chromium.launchPersistentContext(folder, { executablePath: CHROMIUM, args });
-  t.after(() => context.close());
+  t.after(async () => {
+    await context.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  });
   return context;
 }
 

@@ -13,6 +13,7 @@ import { splitModel } from "./split.mjs";
 
 const FILE = readFileSync(MODEL);
 const SHA256 = createHash("sha256").update(FILE).digest("hex");
+const CUT_MS = 500; /* for what was sent to be read: a browser forgets what it has not read when a connection breaks */
 const CHUNK = 1 << 20; /* CHUNK_SIZE in targets/wasm/js/journal.ts */
 const [{ text: PROMPT, greedy40: TOKENS }] = GOLDEN.prompts;
 const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
@@ -116,7 +117,7 @@ class Server {
     const until = cutAt ?? stallAt;
     if (until === undefined) return res.end(this.file.subarray(from));
     const { file } = this;
-    res.write(file.subarray(from, until), () => cutAt !== undefined && setTimeout(() => res.destroy(), 50));
+    res.write(file.subarray(from, until), () => cutAt !== undefined && setTimeout(() => res.destroy(), CUT_MS));
     this.release = () => res.end(file.subarray(until));
   }
 }
