@@ -128,6 +128,7 @@ const char *bitnet_session_info(bitnet_session *s) {
     at = json_put_string(out, SESSION_JSON_CAP, at, "backend", i.backend);
     at = json_put_string(out, SESSION_JSON_CAP, at, "tier", i.tier);
     at = json_put_string(out, SESSION_JSON_CAP, at, "tokenizer", i.tokenizer);
+    at = json_put_string(out, SESSION_JSON_CAP, at, "chatTemplate", i.chat_template);
     snprintf(out + at, SESSION_JSON_CAP - at,
              "\"threads\":%d,\"nCtx\":%d,\"nCtxTrain\":%d,\"nLayer\":%d,\"nEmbd\":%d,\"nVocab\":%d,"
              "\"nParams\":%" PRIu64 ",\"fileSize\":%" PRIu64 ",\"weightSize\":%" PRIu64

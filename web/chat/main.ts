@@ -1,31 +1,53 @@
-/* main.ts: the chat page. Loads a model into this tab, writes stories with it, shows what it measured.
+/* main.ts: the chat page. Loads a model into this tab, talks with it or lets it write, shows what it measured.
  *
- * Uses the npm package as any page would. One request at a time: Write turns into Stop while the model
- * writes, and Esc stops too. A model comes from ?model=, from a file, or is the one the server embeds.
+ * Uses the npm package as any page would. One answer at a time: Write turns into Stop while the model writes, and
+ * Esc stops too. A model with a chat template is talked to; any other one carries on a text. It comes from
+ * ?model=, from the panel (models.ts), or is the one the server embeds. A download can be paused: what has come is
+ * kept, and loading again goes on from there.
  */
-import { load as loadModel, type Model } from "libbitnet";
+import { load as loadModel, type Generation, type Model, type Prediction } from "libbitnet";
 import "../shared/style.css";
 import "./chat.css";
-import { byId, make } from "../shared/dom";
-import { count, quantity } from "../shared/format";
+import { byId, make, setText } from "../shared/dom";
+import { Conversation } from "./conversation";
+import { modelFacts, modelNote } from "./facts";
+import { ModelsPanel, type Source } from "./models";
 import { readPageOptions, SamplingForm, type PageOptions, type Sampling } from "./options";
-import { hideError, setPhase, showError, showFacts, showProgress } from "./panel";
+import { hideError, setPhase, showError, showFacts, showNote, showProgress } from "./panel";
 import { Story } from "./story";
 
-const OPENINGS = ["Once upon a time", "The little girl opened the door and", "Deep in the forest there lived"];
+const TEXTS = {
+  story: {
+    intro: "It carries on a text that you begin. The one that comes with this page was raised on fairy tales: it is no good at questions.",
+    label: "The beginning of a story",
+    placeholder: "Begin a story …",
+    chips: ["Once upon a time", "The little girl opened the door and", "Deep in the forest there lived"],
+  },
+  chat: {
+    intro: "It answers what you ask, and forgets everything with this tab. It can be wrong.",
+    label: "Your message",
+    placeholder: "Ask something …",
+    chips: ["Explain what a ternary weight is", "Write a short poem about rain", "Start over"],
+  },
+} as const;
+const START_OVER = "Start over";
 
 const promptField = byId("prompt", HTMLTextAreaElement);
 const writeButton = byId("write", HTMLButtonElement);
 const stopButton = byId("stop", HTMLButtonElement);
+const pauseButton = byId("pause", HTMLButtonElement);
 const stories = byId("stories", HTMLElement);
 const chips = byId("chips", HTMLElement);
-const fileInput = byId("file", HTMLInputElement);
 
 let options: PageOptions;
 let sampling: SamplingForm;
+let models: ModelsPanel;
 let model: Model | undefined;
+let expected: Prediction | undefined;
 let loading: AbortController | undefined;
+let paused: Source | undefined;
 let writing: AbortController | undefined;
+const conversation = new Conversation();
 
 function hubUrl(): string {
   return `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/tracker`;
@@ -33,38 +55,57 @@ function hubUrl(): string {
 
 /** Buttons follow from what there is: a model, an answer being written. */
 function updateControls(): void {
-  setPhase(loading ? "loading" : writing ? "writing" : model ? "ready" : "empty");
+  setPhase(loading ? "loading" : paused !== undefined ? "paused" : writing ? "writing" : model ? "ready" : "empty");
   writeButton.hidden = writing !== undefined;
   stopButton.hidden = writing === undefined;
   const canWrite = model !== undefined && !writing && !loading;
   writeButton.disabled = !canWrite;
+  chips.hidden = model === undefined;
   for (const button of document.querySelectorAll<HTMLButtonElement>(".chips button, .more")) {
     button.disabled = !canWrite;
   }
 }
 
-function describeModel({ info }: Model): void {
-  showFacts(
-    [
-      [info.name || "unnamed model", `Architecture ${info.arch}, ${info.nParams.toLocaleString("en-US")} parameters`],
-      [quantity(info.fileSize, "By"), "Size of the model file"],
-      [info.tier === "c" ? "no SIMD" : `${info.tier} SIMD`, info.tierReason],
-      [count(info.threads, "thread"), info.threadsReason],
-      [`window ${count(info.nCtx, "token")}`, "Opening and answer together fit in this many tokens"],
-    ],
-    [
-      ...(info.tier === "c" ? [info.tierReason] : []),
-      ...(crossOriginIsolated ? [] : [`One thread. ${info.threadsReason}`]),
-    ].join(" "),
+/* ---- the model ---- */
+
+function isChat(): boolean {
+  return model !== undefined && model.info.chatTemplate !== "none";
+}
+
+function setMode(): void {
+  const texts = TEXTS[isChat() ? "chat" : "story"];
+  setText(byId("intro", HTMLElement), texts.intro);
+  setText(byId("prompt-label", HTMLElement), texts.label);
+  promptField.placeholder = texts.placeholder;
+  setText(writeButton, isChat() ? "Send" : "Write");
+  chips.replaceChildren(
+    ...texts.chips.map((text) => {
+      const chip = make("button", "", text);
+      chip.type = "button";
+      chip.onclick = () => (text === START_OVER ? startOver() : begin(text));
+      return chip;
+    }),
   );
 }
 
-async function load(source: string | File): Promise<void> {
+function startOver(): void {
+  conversation.clear();
+  stories.replaceChildren();
+  promptField.focus();
+}
+
+async function load(source: Source, prediction?: Prediction): Promise<void> {
   loading?.abort();
   writing?.abort();
   const mine = (loading = new AbortController());
+  expected = prediction;
+  paused = undefined;
   hideError();
+  models.open(false);
   showProgress(undefined);
+  pauseButton.hidden = typeof source !== "string"; /* a file of one's own is there at once */
+  pauseButton.onclick = () => pause(source);
+  setText(pauseButton, "Pause");
   updateControls();
   await model?.dispose();
   model = undefined;
@@ -80,16 +121,33 @@ async function load(source: string | File): Promise<void> {
     });
     if (mine !== loading) return void loaded.dispose();
     model = loaded;
-    describeModel(loaded);
+    startOver();
+    showFacts(modelFacts(loaded.info));
+    showNote(modelNote(loaded.info));
   } catch (error) {
     if (mine !== loading) return;
-    showFacts([["No model", ""]], "");
-    showError("The model could not be loaded.", error, () => void load(source));
+    showFacts([["No model", ""]]);
+    showError("The model could not be loaded.", error, () => void load(source, prediction));
   } finally {
     if (mine === loading) loading = undefined;
+    setMode();
     updateControls();
   }
 }
+
+/** What has come stays in this browser, and goes on from there. */
+function pause(source: Source): void {
+  const current = loading;
+  loading = undefined;
+  paused = source;
+  current?.abort();
+  setText(byId("phase", HTMLElement), "Paused");
+  setText(pauseButton, "Go on");
+  pauseButton.onclick = () => void load(source, expected);
+  updateControls();
+}
+
+/* ---- answers ---- */
 
 /** Pinned to the end of the page while the reader is there; left alone when they scrolled up. */
 function keepAtEnd(): void {
@@ -104,10 +162,9 @@ function takeFocusBack(): void {
   if (isLost && matchMedia("(pointer: fine)").matches) promptField.focus({ preventScroll: true });
 }
 
-async function write(story: Story, prompt: string): Promise<void> {
+async function write(story: Story, generate: (m: Model, s: Sampling, signal: AbortSignal) => Generation): Promise<void> {
   const settings = sampling.read();
   if (!model || writing || !settings) return;
-  const current = model;
   const mine = (writing = new AbortController());
   hideError();
   for (const more of stories.querySelectorAll(".more")) more.remove();
@@ -117,7 +174,7 @@ async function write(story: Story, prompt: string): Promise<void> {
   updateControls();
   keepAtEnd();
   try {
-    await stream(current, story, prompt, settings, mine.signal);
+    await stream(model, story, generate(model, settings, mine.signal), settings);
   } catch (error) {
     failed(story, error);
   } finally {
@@ -129,19 +186,18 @@ async function write(story: Story, prompt: string): Promise<void> {
   }
 }
 
-async function stream(m: Model, story: Story, prompt: string, s: Sampling, signal: AbortSignal): Promise<void> {
-  const { maxTokens, temp, topK, topP, minP, seed } = s;
-  const generation = m.generate(prompt, { maxTokens, temp, topK, topP, minP, seed, signal });
+async function stream(m: Model, story: Story, generation: Generation, s: Sampling): Promise<void> {
   for await (const { text } of generation) {
     story.append(text);
     keepAtEnd();
   }
-  const { finishReason, timings } = await generation.result;
+  const { text, finishReason, timings } = await generation.result;
   const { tier, threads, threadsReason } = m.info;
   const decodeS = timings.e2e_s - timings.ttft_s;
   story.end({
     ttftS: timings.n_generated > 0 ? timings.ttft_s : undefined,
     tokensPerS: timings.n_generated > 1 && decodeS > 0 ? (timings.n_generated - 1) / decodeS : undefined,
+    expected: expected?.tokensPerSecond,
     nGenerated: timings.n_generated,
     tier,
     threads,
@@ -149,11 +205,13 @@ async function stream(m: Model, story: Story, prompt: string, s: Sampling, signa
     finish: finishReason,
     sampling: s,
   });
-  if (finishReason !== "stop") story.offerMore(() => void write(story, story.text));
+  if (isChat()) conversation.answered(text);
+  else if (finishReason !== "stop") story.offerMore(() => carryOn(story, story.text));
 }
 
-/** Nothing was written: the opening goes back into its field, to be changed. */
+/** Nothing was written: what was asked goes back into its field, to be changed. */
 function failed(story: Story, error: unknown): void {
+  if (isChat()) conversation.takeBack();
   if (story.isEmpty) {
     story.element.remove();
     if (promptField.value === "") promptField.value = story.opening;
@@ -163,11 +221,19 @@ function failed(story: Story, error: unknown): void {
   showError("No answer.", error);
 }
 
-function begin(opening: string): void {
+function carryOn(story: Story, text: string): void {
+  void write(story, (m, s, signal) => m.generate(text, { ...s, signal }));
+}
+
+function begin(text: string): void {
   if (!model || writing || loading) return;
   promptField.value = "";
-  void write(new Story(opening), opening);
+  const story = new Story(text, isChat());
+  if (!isChat()) return carryOn(story, text);
+  void write(story, (m, s, signal) => m.generate(conversation.asked(text), { ...s, signal }));
 }
+
+/* ---- the page ---- */
 
 function wireComposer(): void {
   byId("composer", HTMLFormElement).onsubmit = (event) => {
@@ -183,47 +249,20 @@ function wireComposer(): void {
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") writing?.abort();
   });
-  for (const opening of OPENINGS) {
-    const chip = make("button", "", opening);
-    chip.type = "button";
-    chip.onclick = () => begin(opening);
-    chips.append(chip);
-  }
-}
-
-function wireFiles(): void {
-  const drop = byId("drop", HTMLElement);
-  for (const id of ["open-file", "error-file"]) byId(id, HTMLButtonElement).onclick = () => fileInput.click();
   byId("error-close", HTMLButtonElement).onclick = hideError;
-  fileInput.onchange = () => {
-    const file = fileInput.files?.[0];
-    fileInput.value = "";
-    if (file) void load(file);
-  };
-  addEventListener("dragover", (event) => {
-    event.preventDefault();
-    drop.hidden = false;
-  });
-  addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) drop.hidden = true;
-  });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.hidden = true;
-    const file = event.dataTransfer?.files[0];
-    if (file) void load(file);
-  });
+  byId("error-models", HTMLButtonElement).onclick = () => models.open(true);
 }
 
 function start(): void {
   wireComposer();
-  wireFiles();
+  models = new ModelsPanel((source, prediction) => void load(source, prediction));
+  setMode();
   try {
     options = readPageOptions(location.search);
     sampling = new SamplingForm(location.search);
   } catch (error) {
     updateControls();
-    showFacts([["No model", ""]], "");
+    showFacts([["No model", ""]]);
     return showError("This address cannot be used.", error, () => (location.search = ""));
   }
   void load(new URL(options.model, document.baseURI).href);

@@ -1,15 +1,14 @@
 /* options.ts: what the address bar and the sampling form ask for.
  *
  *   ?tier=c|simd128|relaxed  ?threads=N  ?ctx=N  ?model=URL  ?name=producer name on the dashboard
- *   ?temp ?topK ?topP ?minP ?seed ?max       fill the form's fields
+ *   ?temp ?topK ?topP ?minP ?repeat ?seed ?max   fill the form's fields
  *
  * A parameter out of range is refused with a sentence, like a flag of the command line.
  */
+import { TIERS, type Tier } from "libbitnet";
 import { byId, setText } from "../shared/dom";
 
 export const DEFAULT_MODEL = "models/bitnet-tales.gguf";
-const TIERS = ["c", "simd128", "relaxed"] as const;
-export type Tier = (typeof TIERS)[number];
 
 export interface PageOptions {
   model: string;
@@ -24,6 +23,7 @@ export interface Sampling {
   topK: number;
   topP: number;
   minP: number;
+  repeatPenalty: number;
   seed: number;
   maxTokens: number;
 }
@@ -41,8 +41,7 @@ export function readPageOptions(search: string): PageOptions {
   const query = new URLSearchParams(search);
   const tier = query.get("tier") || undefined;
   if (tier !== undefined && !TIERS.includes(tier as Tier)) {
-    const allowed = `${TIERS.slice(0, -1).join(", ")} and ${TIERS.at(-1)}`;
-    throw new RangeError(`?tier=${tier}: there is no such tier; allowed are ${allowed}.`);
+    throw new RangeError(`?tier=${tier}: there is no such tier; allowed are ${TIERS.slice(0, -1).join(", ")} and ${TIERS.at(-1)}.`);
   }
   return {
     model: query.get("model") || DEFAULT_MODEL,
@@ -87,6 +86,7 @@ export class SamplingForm {
       topK: value("topK"),
       topP: value("topP"),
       minP: value("minP"),
+      repeatPenalty: value("repeat"),
       seed: Number.isNaN(value("seed")) ? drawn : value("seed"),
       maxTokens: value("max"),
     };

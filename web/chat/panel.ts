@@ -4,9 +4,9 @@
  */
 import { BitnetError, type LoadProgress } from "libbitnet";
 import { byId, make, setText } from "../shared/dom";
-import { decimal } from "../shared/format";
+import { decimal, quantity } from "../shared/format";
 
-export type Phase = "loading" | "ready" | "writing" | "empty";
+export type Phase = "loading" | "paused" | "ready" | "writing" | "empty";
 
 const loading = byId("loading", HTMLElement);
 const ready = byId("ready", HTMLElement);
@@ -16,8 +16,9 @@ const errorBox = byId("error", HTMLElement);
 /** The page's state, where style sheets and tests can see it. */
 export function setPhase(phase: Phase): void {
   document.body.dataset["phase"] = phase;
-  loading.hidden = phase !== "loading";
-  ready.hidden = phase === "loading";
+  const isComing = phase === "loading" || phase === "paused";
+  loading.hidden = !isComing;
+  ready.hidden = isComing;
 }
 
 /** "2.1 of 3.8 MB · 55 %": both numbers in the unit of the larger one. */
@@ -35,17 +36,26 @@ const PHASES: Record<LoadProgress["phase"], string> = {
   prepare: "Preparing",
 };
 
+/** "84 MB/s, 12 s left" */
+export function rateText({ phase, loaded, total, bytesPerSecond, fromCache }: LoadProgress): string {
+  const from = fromCache ? "from this browser's own storage" : "";
+  if (phase !== "download" || !bytesPerSecond) return from;
+  const left = total === undefined ? "" : `, ${quantity((total - loaded) / bytesPerSecond, "s")} left`;
+  return `${quantity(bytesPerSecond, "By")}/s${left} ${from}`.trimEnd();
+}
+
 /** undefined: about to start. */
 export function showProgress(progress: LoadProgress | undefined): void {
   const { loaded, total } = progress ?? { loaded: 0, total: undefined };
   setText(byId("phase", HTMLElement), progress ? PHASES[progress.phase] : "Starting");
+  setText(byId("rate", HTMLElement), progress ? rateText(progress) : "");
   setText(byId("amount", HTMLElement), loaded > 0 || total ? amountText(loaded, total) : "");
   if (total !== undefined && total > 0) bar.value = loaded / total;
   else bar.removeAttribute("value"); /* indeterminate */
 }
 
-/** [text, explanation] of each fact about the loaded model; none clears the line. */
-export function showFacts(facts: [string, string][], threadsNote: string): void {
+/** [text, explanation] of each fact about the loaded model. */
+export function showFacts(facts: [string, string][]): void {
   const list = byId("facts", HTMLElement);
   list.replaceChildren(
     ...facts.map(([text, title]) => {
@@ -54,9 +64,19 @@ export function showFacts(facts: [string, string][], threadsNote: string): void 
       return item;
     }),
   );
-  const note = byId("threads-note", HTMLElement);
-  setText(note, threadsNote);
-  note.hidden = threadsNote === "";
+}
+
+/** "" hides it. */
+export function showNote(text: string): void {
+  const note = byId("note", HTMLElement);
+  setText(note, text);
+  note.hidden = text === "";
+}
+
+/** An address that cannot be reached is most often no network at all. */
+function sentenceOf(error: unknown): string {
+  const sentence = error instanceof Error ? error.message : String(error);
+  return navigator.onLine ? sentence : `This device is offline. ${sentence}`;
 }
 
 /** Errors of the library carry a stable code beside the sentence; others have their class name. */
@@ -67,7 +87,7 @@ export function errorId(error: unknown): string {
 
 export function showError(title: string, error: unknown, retry?: () => void): void {
   setText(byId("error-title", HTMLElement), title);
-  setText(byId("error-text", HTMLElement), error instanceof Error ? error.message : String(error));
+  setText(byId("error-text", HTMLElement), sentenceOf(error));
   setText(byId("error-id", HTMLElement), errorId(error));
   const button = byId("error-retry", HTMLButtonElement);
   button.hidden = retry === undefined;

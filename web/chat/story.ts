@@ -1,16 +1,21 @@
-/* story.ts: one story on the page: its opening, the text the model adds, and the line of numbers under it.
+/* story.ts: one answer on the page: what was asked or begun, the text the model adds, and the line of numbers under
+ * it.
  *
- * Text arrives token by token through `append` and is only ever set as text. The numbers are those of the
- * engine (timings), each with its definition as a tooltip that also the keyboard reaches.
+ * Text arrives token by token through `append` and is only ever set as text. The numbers under a whole answer are
+ * those of the engine (timings); while it is written they are counted here. Each has its definition as a tooltip
+ * that also the keyboard reaches.
  */
 import { make } from "../shared/dom";
 import { count, quantity } from "../shared/format";
+import { rangeText } from "./models";
 import type { Sampling } from "./options";
 
 /** What the line under an answer is made of. */
 export interface Numbers {
   ttftS: number | undefined;
   tokensPerS: number | undefined;
+  /** What was forecast before the model was downloaded. */
+  expected: { low: number; high: number } | undefined;
   nGenerated: number;
   tier: string;
   threads: number;
@@ -18,6 +23,8 @@ export interface Numbers {
   finish: string;
   sampling: Sampling;
 }
+
+const DECODE_HELP = "Decode speed: (tokens − 1) / (time of the last token − time of the first)";
 
 const TIER_HELP: Record<string, string> = {
   relaxed: "SIMD tier of the WebAssembly module: relaxed SIMD, with 8-bit dot products",
@@ -34,23 +41,46 @@ function samplingHelp({ temp, topK, topP, minP, seed }: Sampling): string {
 export function statsLine(n: Numbers): [string, string][] {
   const stats: [string, string][] = [
     [`TTFT ${quantity(n.ttftS, "s")}`, "Time to first token: from the request accepted to the first token sampled"],
-    [quantity(n.tokensPerS, "{token}/s"), "Decode speed: (tokens − 1) / (time of the last token − time of the first)"],
+    [quantity(n.tokensPerS, "{token}/s"), DECODE_HELP],
     [count(n.nGenerated, "token"), `Tokens sampled, a final end-of-text token included; ${samplingHelp(n.sampling)}`],
     [n.tier, TIER_HELP[n.tier] ?? "SIMD tier of the WebAssembly module"],
     [count(n.threads, "thread"), n.threadsReason || "Threads that compute, this module's own worker included"],
   ];
+  if (n.expected) stats.splice(2, 0, [`${rangeText(n.expected)} expected`, "Forecast before the model was downloaded"]);
   if (n.finish === "cancelled") stats.push(["stopped", "You stopped this answer"]);
   return stats;
+}
+
+const LIVE_MS = 200; /* between two updates of the line while it is written: faster cannot be read */
+
+function statItem(text: string, definition: string): HTMLLIElement {
+  const item = make("li");
+  const value = make("span", "stat", text);
+  value.title = definition;
+  value.tabIndex = 0;
+  value.setAttribute("aria-description", definition);
+  item.append(value);
+  return item;
 }
 
 export class Story {
   readonly element = make("article", "story");
   private readonly answer = make("span", "answer");
   private readonly foot = make("div", "story-foot");
+  private readonly live = make("ul", "stats");
+  private nTokens = 0;
+  private firstMs = 0;
+  private shownMs = 0;
 
-  constructor(readonly opening: string) {
+  /** A turn's question stands apart from its answer; the opening of a story does not. */
+  constructor(
+    readonly opening: string,
+    isTurn: boolean,
+  ) {
     const text = make("p", "text");
-    text.append(make("span", "opening", opening), this.answer);
+    if (isTurn) this.element.append(make("p", "question", opening));
+    else text.append(make("span", "opening", opening));
+    text.append(this.answer);
     this.element.append(text, this.foot);
   }
 
@@ -64,7 +94,10 @@ export class Story {
   }
 
   begin(): void {
-    this.foot.replaceChildren();
+    this.nTokens = 0;
+    this.live.replaceChildren();
+    this.live.setAttribute("aria-label", "Measured so far");
+    this.foot.replaceChildren(this.live);
     this.element.dataset["state"] = "writing";
   }
 
@@ -73,22 +106,27 @@ export class Story {
     const node = this.answer.lastChild;
     if (node instanceof Text) node.appendData(text);
     else this.answer.append(text);
+    this.countToken(performance.now());
+  }
+
+  private countToken(now: number): void {
+    if (this.nTokens++ === 0) this.firstMs = now;
+    if (now - this.shownMs < LIVE_MS) return;
+    this.shownMs = now;
+    const seconds = (now - this.firstMs) / 1000;
+    const rate = seconds > 0 ? (this.nTokens - 1) / seconds : undefined;
+    this.live.replaceChildren(
+      statItem(quantity(rate, "{token}/s"), DECODE_HELP),
+      statItem(count(this.nTokens, "token"), "Tokens written so far"),
+    );
   }
 
   end(numbers: Numbers): void {
     this.element.dataset["state"] = numbers.finish;
     const list = make("ul", "stats");
     list.setAttribute("aria-label", "Measured");
-    for (const [text, definition] of statsLine(numbers)) {
-      const item = make("li");
-      const value = make("span", "stat", text);
-      value.title = definition;
-      value.tabIndex = 0;
-      value.setAttribute("aria-description", definition);
-      item.append(value);
-      list.append(item);
-    }
-    this.foot.append(list);
+    list.append(...statsLine(numbers).map(([text, definition]) => statItem(text, definition)));
+    this.foot.replaceChildren(list);
   }
 
   /** The answer ended early: offer to go on from here. */

@@ -82,11 +82,13 @@ static void put_body_fields(writer *w, const http_answer *a) {
 }
 
 /* What a page may do. Scripts and workers only from here, WebAssembly but no eval; uPlot sets
- * styles through the object model, which this allows. 'self' does not cover ws: in every browser.
+ * styles through the object model, which this allows. It may fetch from anywhere over TLS, and from this
+ * machine: a person types the address of a model, and what comes is read as a model and as nothing else.
+ * 'self' does not cover ws: in every browser.
  */
 static void put_page_policy(writer *w, http_span host) {
     put(w, "Content-Security-Policy: default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; "
-           "worker-src 'self'; connect-src 'self'");
+           "worker-src 'self'; connect-src 'self' https: http://localhost:* http://127.0.0.1:*");
     if (host.p) put(w, " ws://%.*s", (int)host.n, host.p);
     put(w, "; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
            "form-action 'none'; frame-ancestors 'none'\r\n");

@@ -209,6 +209,8 @@ export interface ModelInfo {
   tier: Tier;
   tierReason: string;
   tokenizer: string;
+  /** Family of the model's chat template; "none" for a base model, which only carries on a text. */
+  chatTemplate: string;
   threads: number;
   /** One sentence: why this many. */
   threadsReason: string;

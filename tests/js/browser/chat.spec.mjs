@@ -126,7 +126,7 @@ test("without isolation it runs on one thread, says why, and answers the same", 
   const page = await openPage(t, shared, `${server.url}?temp=0&max=40`);
   await phase(page, "ready");
   assert.equal(await page.evaluate(() => crossOriginIsolated), false);
-  const note = page.locator("#threads-note");
+  const note = page.locator("#note");
   assert.ok(await note.isVisible());
   assert.match(
     await note.textContent(),

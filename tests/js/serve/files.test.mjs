@@ -103,7 +103,7 @@ test('a page may run its own scripts and talk to its own hub, and nothing else',
   const policy = (await get(server, '/')).headers['content-security-policy'].split('; ');
   for (const rule of [
     "default-src 'self'", "script-src 'self' 'wasm-unsafe-eval'", "worker-src 'self'",
-    `connect-src 'self' ws://${server.authority}`, "style-src 'self'", "img-src 'self' data:", "object-src 'none'",
+    `connect-src 'self' https: http://localhost:* http://127.0.0.1:* ws://${server.authority}`, "style-src 'self'", "img-src 'self' data:", "object-src 'none'",
     "base-uri 'none'", "frame-ancestors 'none'",
   ]) assert.ok(policy.includes(rule), `${rule} is missing from ${policy.join('; ')}`);
   assert.equal((await get(server, '/a.js')).headers['content-security-policy'], undefined);
