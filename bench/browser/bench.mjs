@@ -1,7 +1,7 @@
 // bench.mjs: how fast the package is in a real Chromium: prefill, decode, loading, memory.
 //
 //   node bench/browser/bench.mjs [-m FILE] [-p 115] [-n 64] [-r 3] [-t N] [--tier TIER] [--n-ctx N]
-//       [--cache-type T] [--staged-head auto|on|off] [-o md|json]
+//       [--cache-type T] [--staged-head auto|on|off] [--cache auto|off] [-o md|json]
 //
 // Serves dist/ and the model from this machine, cross-origin isolated, and runs each repetition in a page of its own.
 // Times are the engine's (docs/metrics.md); memory is the most that the page's process ever had resident, less
@@ -25,6 +25,7 @@ const { values: options } = parseArgs({
     "n-ctx": { type: "string" },
     "cache-type": { type: "string" },
     "staged-head": { type: "string" },
+    cache: { type: "string", default: "off" }, /* a browser without a profile keeps files in memory */
     output: { type: "string", short: "o", default: "md" },
   },
 });
@@ -96,6 +97,7 @@ async function repetition(url) {
     const load = { threads: number("threads"), tier: options.tier, nCtx: number("n-ctx") };
     load.cacheTypeK = load.cacheTypeV = options["cache-type"];
     load.stagedHead = options["staged-head"];
+    load.cache = options.cache;
     for (const key of Object.keys(load)) if (load[key] === undefined) delete load[key];
     const before = peakResident();
     const found = await page.evaluate(measure, { nPrompt: number("n-prompt"), nGen: number("n-gen"), load });

@@ -13,9 +13,8 @@
 
 #include "session.h"
 
-#define COPY_SHARE                                                                                 \
-    6 /* what is made at load, with the head's copy, may take a sixth of the file's bytes */
-#define KV_SHARE     6 /* and so may keys and values of a window that nobody asked for, */
+#define COPY_SHARE   5 /* the head's copy may take a fifth of what the file takes */
+#define KV_SHARE     6 /* keys and values of a window that nobody asked for may take a sixth, */
 #define KV_SMALL     ((uint64_t)96 << 20) /* or this much */
 #define WINDOW_STEP  256
 #define SHORTEST     512
@@ -45,7 +44,7 @@ static bitnet_status open_header(bitnet_model **out, const wasm_how *how, const 
 static bool is_large(const bitnet_model *m, const bitnet_model *lean, uint64_t file_size) {
     const uint64_t copy =
         bitnet_model_plan(m, 1, 1, 1).copied - bitnet_model_plan(lean, 1, 1, 1).copied;
-    return copy > 0 && copy + wasm_prefix_size(file_size) > file_size / COPY_SHARE;
+    return copy > file_size / COPY_SHARE;
 }
 
 static bitnet_memory_plan plan_of(const bitnet_model *m, int32_t n_ctx) {
