@@ -65,13 +65,13 @@ static void compress(uint32_t state[8], const uint8_t *bytes) {
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-void sha256_init(sha256 *h) {
+void bitnet_sha256_init(sha256 *h) {
     /* 5.3.3 */
     *h = (sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
                             0x1f83d9ab, 0x5be0cd19}};
 }
 
-void sha256_update(sha256 *h, const void *bytes, size_t n) {
+void bitnet_sha256_update(sha256 *h, const void *bytes, size_t n) {
     const uint8_t *in = bytes;
     size_t held = h->size % SHA256_BLOCK;
     h->size += n;
@@ -88,15 +88,15 @@ void sha256_update(sha256 *h, const void *bytes, size_t n) {
 }
 
 /* 5.1.1: a one bit, zeros, and the length in bits at the end of a block. */
-void sha256_final(sha256 *h, uint8_t digest[SHA256_SIZE]) {
+void bitnet_sha256_final(sha256 *h, uint8_t digest[SHA256_SIZE]) {
     static const uint8_t padding[SHA256_BLOCK] = {0x80};
     uint8_t length[8];
     uint64_t n_bits = h->size * 8;
     size_t held = h->size % SHA256_BLOCK;
     store_be32(length, (uint32_t)(n_bits >> 32));
     store_be32(length + 4, (uint32_t)n_bits);
-    sha256_update(h, padding, (held < 56 ? 56 : 56 + SHA256_BLOCK) - held);
-    sha256_update(h, length, sizeof length);
+    bitnet_sha256_update(h, padding, (held < 56 ? 56 : 56 + SHA256_BLOCK) - held);
+    bitnet_sha256_update(h, length, sizeof length);
     for (int i = 0; i < 8; i++)
         store_be32(digest + 4 * i, h->state[i]);
 }

@@ -18,9 +18,10 @@ typedef struct sha256 {
     uint8_t block[SHA256_BLOCK];
 } sha256;
 
-void sha256_init(sha256 *h);
-void sha256_update(sha256 *h, const void *bytes, size_t n); /* bytes may be NULL when n is 0 */
+void bitnet_sha256_init(sha256 *h);
+void bitnet_sha256_update(sha256 *h, const void *bytes,
+                          size_t n); /* bytes may be NULL when n is 0 */
 /* The digest; h must be initialised again before it is used again. */
-void sha256_final(sha256 *h, uint8_t digest[SHA256_SIZE]);
+void bitnet_sha256_final(sha256 *h, uint8_t digest[SHA256_SIZE]);
 
 #endif

@@ -8,15 +8,15 @@
 
 bitnet_hash *bitnet_hash_create(void) {
     sha256 *h = malloc(sizeof *h);
-    if (h) sha256_init(h);
+    if (h) bitnet_sha256_init(h);
     return (bitnet_hash *)h;
 }
 
 void bitnet_hash_update(bitnet_hash *h, const void *bytes, size_t n) {
-    sha256_update((sha256 *)h, bytes, n);
+    bitnet_sha256_update((sha256 *)h, bytes, n);
 }
 
 void bitnet_hash_final(bitnet_hash *h, uint8_t digest[32]) {
-    sha256_final((sha256 *)h, digest);
+    bitnet_sha256_final((sha256 *)h, digest);
     free(h);
 }

@@ -59,11 +59,16 @@ class Chat:
         self.type(text + "\n")
 
     def status(self):
-        """The exit status, once the program has ended by itself."""
+        """The exit status, once the program has ended by itself. A Ctrl-D that comes after the prompt and before the
+        line editor has the terminal is lost, as for a person, who types it again."""
         end = time.monotonic() + TIMEOUT_S
+        again = time.monotonic() + 5
         while self.read(0.2):
             if time.monotonic() > end:
                 raise Failure("the program does not end")
+            if time.monotonic() > again:
+                again += 5
+                self.type(CTRL_D)
         pid, self.pid = self.pid, 0
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

@@ -16,7 +16,7 @@
 static void expect_digest(sha256 *h, const char *expected) {
     uint8_t digest[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
-    sha256_final(h, digest);
+    bitnet_sha256_final(h, digest);
     for (int i = 0; i < SHA256_SIZE; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     assert_string_equal(hex, expected);
@@ -24,8 +24,8 @@ static void expect_digest(sha256 *h, const char *expected) {
 
 static void expect_text(const char *text, const char *expected) {
     sha256 h;
-    sha256_init(&h);
-    sha256_update(&h, text, strlen(text));
+    bitnet_sha256_init(&h);
+    bitnet_sha256_update(&h, text, strlen(text));
     expect_digest(&h, expected);
 }
 
@@ -45,11 +45,11 @@ static void a_million_letters_in_pieces_have_their_digest(void **state) {
     (void)state;
     char piece[997];
     sha256 h;
-    sha256_init(&h);
+    bitnet_sha256_init(&h);
     memset(piece, 'a', sizeof piece);
     for (size_t left = 1000000; left > 0;) {
         size_t n = left < sizeof piece ? left : sizeof piece;
-        sha256_update(&h, piece, n);
+        bitnet_sha256_update(&h, piece, n);
         left -= n;
     }
     expect_digest(&h, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
@@ -65,18 +65,18 @@ static void how_the_bytes_are_cut_changes_nothing(void **state) {
         bytes[i] = (uint8_t)rng_next(&rng);
     for (size_t n = 0; n <= MOST; n++) {
         sha256 h;
-        sha256_init(&h);
-        sha256_update(&h, bytes, n);
-        sha256_final(&h, whole);
-        sha256_init(&h);
+        bitnet_sha256_init(&h);
+        bitnet_sha256_update(&h, bytes, n);
+        bitnet_sha256_final(&h, whole);
+        bitnet_sha256_init(&h);
         for (size_t at = 0; at < n;) {
             size_t some = rng_next(&rng) % 80;
             if (some > n - at) some = n - at;
-            sha256_update(&h, bytes + at, some);
+            bitnet_sha256_update(&h, bytes + at, some);
             at += some;
         }
-        sha256_update(&h, NULL, 0);
-        sha256_final(&h, cut);
+        bitnet_sha256_update(&h, NULL, 0);
+        bitnet_sha256_final(&h, cut);
         assert_memory_equal(cut, whole, SHA256_SIZE);
     }
 }

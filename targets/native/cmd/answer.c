@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* sigaction */
 #include "cmd/answer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -64,6 +65,18 @@ static void keep_token(answer *a, const bitnet_event *ev) {
     cJSON_AddItemToArray(a->logprobs, o);
 }
 
+/* Ctrl-C may interrupt a write to a terminal, which stdio would call an error, and lose the text. What else
+ * fails is left to stdio, whose error args_flush tells. */
+static bool put_text(const char *text, size_t len) {
+    if (fflush(stdout) != 0) return false;
+    while (len > 0) {
+        ssize_t n = write(STDOUT_FILENO, text, len);
+        if (n < 0 && errno != EINTR) break;
+        if (n > 0) text += n, len -= (size_t)n;
+    }
+    return len == 0 || (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0);
+}
+
 int answer_on_event(void *user, const bitnet_event *ev) {
     answer *a = user;
     if (ev->kind == BITNET_EVENT_PROMPT) {
@@ -79,8 +92,7 @@ int answer_on_event(void *user, const bitnet_event *ev) {
     const char *text = ev->text + skip;
     size_t len = ev->text_len - skip;
     if (len > 0) keep_text(a, text, len);
-    if (!a->is_json && (fwrite(text, 1, len, stdout) < len || fflush(stdout) != 0))
-        a->stdout_failed = true;
+    if (!a->is_json && !put_text(text, len)) a->stdout_failed = true;
     return answer_is_interrupted || a->is_out_of_memory || a->stdout_failed;
 }
 
