@@ -21,8 +21,9 @@ interface NodeModules {
     Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
     parentPort: NodeWorker | null;
   };
-  "node:fs/promises": { readFile(path: string | URL): Promise<Uint8Array<ArrayBuffer>> };
-  "node:url": { pathToFileURL(path: string): URL };
+  "node:fs/promises": { readFile(path: string): Promise<Uint8Array<ArrayBuffer>> };
+  "node:fs": { openAsBlob?(path: string): Promise<Blob> };
+  "node:url": { fileURLToPath(url: string): string };
 }
 
 interface NodeGlobals {
@@ -130,13 +131,18 @@ export class Breath {
 
 /* ---- files, which fetch does not read in Node.js ---- */
 
-/** The bytes, when `source` is a path or a file: URL in Node.js; undefined for everything that fetch can get. */
-export async function readLocal(source: string): Promise<ArrayBuffer | undefined> {
+/** The file, when `source` is a path or a file: URL in Node.js; undefined for everything that fetch can get. Read as
+ * it is used, and by Node.js 18 at once. */
+export async function openLocal(source: string): Promise<Blob | undefined> {
   if (!IS_NODE || /^(https?|data|blob):/i.test(source)) return undefined;
-  const [{ readFile }, { pathToFileURL }] = await Promise.all([importNode("node:fs/promises"), importNode("node:url")]);
+  const [fs, { readFile }, { fileURLToPath }] = await Promise.all([
+    importNode("node:fs"),
+    importNode("node:fs/promises"),
+    importNode("node:url"),
+  ]);
   try {
-    const bytes = await readFile(/^file:/i.test(source) ? new URL(source) : pathToFileURL(source));
-    return bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes.slice().buffer;
+    const path = /^file:/i.test(source) ? fileURLToPath(source) : source;
+    return fs.openAsBlob ? await fs.openAsBlob(path) : new Blob([await readFile(path)]);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new BitnetError("blob.read", `${source}: it cannot be read: ${reason}`);
@@ -145,6 +151,6 @@ export async function readLocal(source: string): Promise<ArrayBuffer | undefined
 
 /** A module's bytes: Node.js has no fetch for files, which the Emscripten code would use. */
 export async function wasmBinary(url: URL): Promise<{ wasmBinary?: ArrayBuffer }> {
-  const bytes = await readLocal(url.href);
-  return bytes ? { wasmBinary: bytes } : {};
+  const file = await openLocal(url.href);
+  return file ? { wasmBinary: await file.arrayBuffer() } : {};
 }

@@ -14,10 +14,19 @@
  */
 import type { RawSource } from "./download.js";
 import { BitnetError, errorData } from "./errors.js";
-import { IS_NODE, listenInWorker, readLocal } from "./host.js";
+import { IS_NODE, listenInWorker, openLocal } from "./host.js";
 import { loadSession } from "./loading.js";
 import { predict } from "./predict.js";
-import type { GenerateRequest, LoadRequest, PerplexityRequest, Notice, Reply, Request, Results } from "./rpc.js";
+import type {
+  GenerateRequest,
+  LoadRequest,
+  Notice,
+  PerplexityRequest,
+  PredictRequest,
+  Reply,
+  Request,
+  Results,
+} from "./rpc.js";
 import { Runner } from "./running.js";
 import { WarmTest } from "./selftest.js";
 import type { Session } from "./session.js";
@@ -53,19 +62,14 @@ function forget(): void {
 
 /* ---- load ---- */
 
-async function forHost(request: LoadRequest): Promise<LoadRequest> {
+async function forHost<R extends LoadRequest | PredictRequest>(request: R): Promise<R> {
   if (!IS_NODE) return request;
   return { ...request, source: await localSource(request.source), tier: request.tier ?? "simd128", threads: 1 };
 }
 
 async function localSource(source: RawSource): Promise<RawSource> {
-  if (typeof source === "string") return (await readLocal(source)) ?? source;
-  if (!Array.isArray(source)) return source;
-  const part = async (url: string): Promise<string | Blob> => {
-    const bytes = await readLocal(url);
-    return bytes ? new Blob([bytes]) : url;
-  };
-  return Promise.all((source as readonly (string | Blob)[]).map((s) => (typeof s === "string" ? part(s) : s)));
+  const local = async <S>(one: S): Promise<S | Blob> => (typeof one === "string" && (await openLocal(one))) || one;
+  return Array.isArray(source) ? Promise.all((source as readonly (string | Blob)[]).map(local)) : local(source);
 }
 
 function infoForHost(info: ModelInfo): ModelInfo {
@@ -178,7 +182,7 @@ async function handle(id: number, request: Request): Promise<void> {
     case "generate":
       return generate(id, request);
     case "predict":
-      return done(await predict(request, new AbortController().signal));
+      return done(await predict(await forHost(request), new AbortController().signal));
     case "perplexity":
       return perplexity(id, request);
     case "tokenize":
