@@ -14,9 +14,10 @@
 /* ---- memory -----------------------------------------------------------------------------------
  */
 
+/* Not zeroed: what a long window never fills of its keys and values stays untouched. */
 bitnet_status bitnet_cpu_alloc(bitnet_backend *be, size_t bytes, bitnet_buf **out) {
     size_t block_size = sizeof(bitnet_buf) + bytes + CPU_ALIGN;
-    bitnet_buf *buf = bytes < block_size ? bitnet_alloc(&be->allocator, block_size) : NULL;
+    bitnet_buf *buf = bytes < block_size ? bitnet_alloc_raw(&be->allocator, block_size) : NULL;
     *out = buf;
     if (!buf) return BITNET_E_NOMEM;
     uintptr_t start = (uintptr_t)(buf + 1);

@@ -58,10 +58,14 @@ const char *bitnet_escape(bitnet_escaped *buf, const void *bytes, size_t n) {
     return buf->s;
 }
 
-void *bitnet_alloc(const bitnet_allocator *a, size_t size) {
+void *bitnet_alloc_raw(const bitnet_allocator *a, size_t size) {
     if (size == 0) return NULL;
-    if (!a || !a->alloc) return calloc(1, size);
-    void *p = a->alloc(a->ctx, size);
+    return a && a->alloc ? a->alloc(a->ctx, size) : malloc(size);
+}
+
+void *bitnet_alloc(const bitnet_allocator *a, size_t size) {
+    if (size > 0 && (!a || !a->alloc)) return calloc(1, size);
+    void *p = bitnet_alloc_raw(a, size);
     if (p) memset(p, 0, size);
     return p;
 }

@@ -44,9 +44,10 @@ static inline bool ck_align(uint64_t a, uint64_t align, uint64_t *out) {
     return false;
 }
 
-/* Through the caller's allocator, or malloc when that is {0}. Zeroed; NULL when it fails or size is
- * 0. */
+/* Through the caller's allocator, or malloc when that is {0}; NULL when it fails or size is 0. Zeroed, or
+ * _raw: with any contents, so that large memory that is never used is never touched. */
 void *bitnet_alloc(const bitnet_allocator *a, size_t size);
+void *bitnet_alloc_raw(const bitnet_allocator *a, size_t size);
 void bitnet_free(const bitnet_allocator *a, void *ptr, size_t size);
 
 void bitnet_log(const bitnet_logger *l, bitnet_log_level level, const char *fmt, ...)

@@ -32,7 +32,7 @@ static inline void *count_alloc_get(void *ctx, size_t size) {
     char *p = malloc(COUNT_ALLOC_HEAD + size);
     if (!p) return NULL;
     memcpy(p, &size, sizeof size);
-    memset(p + COUNT_ALLOC_HEAD, 0xa5, size); /* nobody may count on zeros */
+    memset(p + COUNT_ALLOC_HEAD, 0xff, size); /* nobody may count on zeros, or on numbers */
     c->live += size;
     if (c->peak < c->live) c->peak = c->live;
     return p + COUNT_ALLOC_HEAD;

@@ -143,7 +143,7 @@ struct bitnet_backend_ops {
     void (*close)(bitnet_backend *be);
     void (*info)(const bitnet_backend *be, bitnet_backend_info *out);
     /* memory */
-    bitnet_status (*alloc)(bitnet_backend *be, size_t bytes, bitnet_buf **out); /* zeroed */
+    bitnet_status (*alloc)(bitnet_backend *be, size_t bytes, bitnet_buf **out); /* not zeroed */
     void (*free)(bitnet_backend *be, bitnet_buf *buf);                          /* NULL is fine */
     bitnet_status (*write)(bitnet_backend *be, bitnet_buf *dst, size_t off, const void *src,
                            size_t n);
