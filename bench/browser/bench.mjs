@@ -5,13 +5,14 @@
 //
 // Serves dist/ and the model from this machine, cross-origin isolated, and runs each repetition in a page of its own.
 // Times are the engine's (docs/metrics.md); memory is the most that the page's process ever had resident, less
-// what it had with an empty page. Nothing else should run meanwhile; to compare with something, run both in turn.
-import { createReadStream, existsSync, readFileSync, readdirSync, statSync } from "node:fs";
+// what it has with an empty page. Nothing else should run meanwhile; to compare with something, run both in turn.
+import { createReadStream, existsSync, statSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { largestRenderer } from "./resident.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { values: options } = parseArgs({
@@ -71,21 +72,6 @@ async function measure({ nPrompt, nGen, load }) {
   return { loadSeconds, timings, info };
 }
 
-/** The most that any renderer's process has ever had resident; one of them runs the model. */
-function peakResident() {
-  let peak = 0;
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("--type=renderer")) continue;
-      const line = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-      if (line) peak = Math.max(peak, Number(line[1]) * 1024);
-    } catch {
-      /* ended meanwhile */
-    }
-  }
-  return peak;
-}
-
 async function repetition(url) {
   const browser = await chromium.launch({
     executablePath: process.env.BITNET_CHROMIUM || "/usr/bin/chromium",
@@ -99,9 +85,10 @@ async function repetition(url) {
     load.stagedHead = options["staged-head"];
     load.cache = options.cache;
     for (const key of Object.keys(load)) if (load[key] === undefined) delete load[key];
-    const before = peakResident();
+    const before = await largestRenderer(browser);
     const found = await page.evaluate(measure, { nPrompt: number("n-prompt"), nGen: number("n-gen"), load });
     const { timings: t, info, loadSeconds } = found;
+    const after = await largestRenderer(browser);
     return {
       version: browser.version(),
       tier: info.tier,
@@ -113,7 +100,7 @@ async function repetition(url) {
       decode_tokens_per_second: (t.n_generated - 1) / t.decode_s,
       ttft_s: t.ttft_s,
       load_s: loadSeconds,
-      peak_resident: peakResident() - before,
+      peak_resident: after.peak - before.now,
     };
   } finally {
     await browser.close();
