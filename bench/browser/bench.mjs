@@ -6,13 +6,13 @@
 // Serves dist/ and the model from this machine, cross-origin isolated, and runs each repetition in a page of its own.
 // Times are the engine's (docs/metrics.md); memory is the most that the page's process ever had resident, less
 // what it has with an empty page. Nothing else should run meanwhile; to compare with something, run both in turn.
-import { createReadStream, existsSync, statSync } from "node:fs";
-import http from "node:http";
+import { statSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { largestRenderer } from "./resident.mjs";
+import { servePackage } from "./serving.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { values: options } = parseArgs({
@@ -31,28 +31,6 @@ const { values: options } = parseArgs({
   },
 });
 const number = (name) => (options[name] === undefined ? undefined : Number(options[name]));
-
-const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-
-/** dist/, the model as model.gguf, and an empty page. */
-async function startServer() {
-  const server = http.createServer((request, response) => {
-    const name = new URL(request.url, "http://localhost").pathname;
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
-    const file = name === "/model.gguf" ? options.model : path.join(root, "dist", path.normalize(name));
-    if (name === "/") {
-      response.setHeader("Content-Type", "text/html");
-      return response.end("<!doctype html><title>bench</title>");
-    }
-    if (!existsSync(file)) return response.writeHead(404).end();
-    response.setHeader("Content-Type", TYPES[path.extname(name)] ?? "application/octet-stream");
-    response.setHeader("Content-Length", statSync(file).size);
-    createReadStream(file).pipe(response);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
-}
 
 /** Runs in the page. */
 async function measure({ nPrompt, nGen, load }) {
@@ -109,13 +87,12 @@ async function repetition(url) {
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
-const server = await startServer();
+const server = await servePackage({ "model.gguf": options.model });
 const results = [];
 for (let i = 0; i < Number(options.repetitions); i++) {
-  results.push(await repetition(`http://127.0.0.1:${server.address().port}/`));
+  results.push(await repetition(server.url));
 }
 server.close();
-server.closeAllConnections();
 if (options.output === "json") {
   console.log(JSON.stringify(results, null, 1));
 } else {

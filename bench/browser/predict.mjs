@@ -4,12 +4,11 @@
 //
 // Each repetition is a page of its own: predict from the header (Range requests), then load, read a prompt of about
 // 100 tokens and decode n tokens. Nothing else should run meanwhile.
-import { createReadStream, existsSync, statSync } from "node:fs";
-import http from "node:http";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
+import { servePackage } from "./serving.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const { values: options } = parseArgs({
@@ -22,32 +21,6 @@ const { values: options } = parseArgs({
     output: { type: "string", short: "o", default: "md" },
   },
 });
-const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-
-/** dist/, and the model as model.gguf, in ranges where they are asked for. */
-async function startServer() {
-  const server = http.createServer((request, response) => {
-    const name = new URL(request.url, "http://localhost").pathname;
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
-    if (name === "/") {
-      response.setHeader("Content-Type", "text/html");
-      return response.end("<!doctype html><title>predict</title>");
-    }
-    const file = name === "/model.gguf" ? options.model : path.join(root, "dist", path.normalize(name));
-    if (!existsSync(file)) return response.writeHead(404).end();
-    const { size } = statSync(file);
-    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-    const start = range ? Number(range[1]) : 0;
-    const end = Math.min(size - 1, range?.[2] ? Number(range[2]) : size - 1);
-    if (range) response.writeHead(206, { "Content-Range": `bytes ${start}-${end}/${size}` });
-    else response.setHeader("Content-Type", TYPES[path.extname(name)] ?? "application/octet-stream");
-    createReadStream(file, { start, end }).pipe(response);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return server;
-}
-
 /** Runs in the page. */
 async function predictAndMeasure({ nGen, how }) {
   const lib = await import("./index.js");
@@ -63,7 +36,7 @@ async function predictAndMeasure({ nGen, how }) {
   return { prediction, seconds, decode, prefill: t.n_prompt_computed / t.prefill_s };
 }
 
-const server = await startServer();
+const server = await servePackage({ "model.gguf": options.model });
 const how = { tier: options.tier, threads: options.threads && Number(options.threads) };
 for (const key of Object.keys(how)) if (how[key] === undefined) delete how[key];
 const results = [];
@@ -73,12 +46,11 @@ for (let i = 0; i < Number(options.repetitions); i++) {
     args: ["--no-sandbox", "--disable-gpu"],
   });
   const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  await page.goto(server.url);
   results.push(await page.evaluate(predictAndMeasure, { nGen: Number(options["n-gen"]), how }));
   await browser.close();
 }
 server.close();
-server.closeAllConnections();
 
 if (options.output === "json") {
   console.log(JSON.stringify(results, null, 1));
