@@ -124,6 +124,47 @@ static void ternary_rows_of_any_length_are_multiplied_exactly(void **state) {
         }
 }
 
+/* An ordinary gate's rows may be shorter in memory than the ternary rows beside them. */
+static void weights_in_1_6_bits_beside_an_ordinary_matrix_give_the_same_bits(void **state) {
+    (void)state;
+    enum { K = 2560, N = 1040, T = 8 };
+    static float gate_f32[N * K], x[T * K], y[2][T * N];
+    static uint8_t gate[N * K / 256 * 54], up[N * K / 4];
+    static int8_t unused[N * K];
+    static const bitnet_weight_bits bits[] = {BITNET_WEIGHT_BITS_2, BITNET_WEIGHT_BITS_1_6};
+    fill(gate_f32, N * K, 6);
+    fill(x, T * K, 7);
+    bitnet_block_encoder(BITNET_TYPE_TQ1_0)(gate, gate_f32, N * K);
+    make_codes(up, unused, K, N);
+    for (size_t i = 0; i < 2; i++) {
+        bitnet_backend *be;
+        bitnet_backend_desc bd = {.n_threads = 1, .weight_bits = bits[i]};
+        assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
+        bitnet_weight *g = bind(be, BITNET_TYPE_TQ1_0, gate, K, N, 1.0f),
+                      *u = bind(be, BITNET_TYPE_I2_S, up, K, N, 0.25f);
+        bitnet_buf *xb = buffer(be, x, T * K), *yb = buffer(be, NULL, T * N);
+        bitnet_backend_need need = need_of(T, K, K, 1);
+        bitnet_batch batch;
+        begin(be, &need, &batch, NULL);
+        ops->matmul_gate(be, yb, xb, g, u, BITNET_ACT_SILU);
+        assert_int_equal(ops->end(be), BITNET_OK);
+        assert_int_equal(ops->read(be, y[i], yb, 0, sizeof y[i]), BITNET_OK);
+        ops->unbind(be, g);
+        ops->unbind(be, u);
+        ops->free(be, xb);
+        ops->free(be, yb);
+        ops->close(be);
+    }
+    int32_t n_zero = 0;
+    for (size_t at = 0; at < T * N; at++) {
+        n_zero += y[0][at] == 0.0f;
+        if (memcmp(&y[1][at], &y[0][at], sizeof **y))
+            fail_msg("token %zu, row %zu: %.9g in 1.6 bits, %.9g in 2", at / N, at % N,
+                     (double)y[1][at], (double)y[0][at]);
+    }
+    assert_in_range(n_zero, 0, T * N / 2);
+}
+
 /* ---- squared ReLU without its zeros ------------------------------------------------------------- */
 
 enum { EMBD = 300, FF = 1100 };
@@ -348,6 +389,7 @@ static void a_type_without_a_decoder_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ternary_rows_of_any_length_are_multiplied_exactly),
+        cmocka_unit_test(weights_in_1_6_bits_beside_an_ordinary_matrix_give_the_same_bits),
         cmocka_unit_test(skipping_zeros_of_squared_relu_changes_no_bit),
         cmocka_unit_test(ordinary_products_are_those_of_the_decoded_weights),
         cmocka_unit_test(embedding_rows_are_decoded),
