@@ -23,10 +23,6 @@ static inline float32x4_t row_load4(const void *row, ptrdiff_t j, bool is_f16) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)row + j)));
 }
 
-static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
-}
-
 static inline void lanes16_store(float lane[16], const lanes16 *l) {
     for (int i = 0; i < 4; i++)
         vst1q_f32(lane + 4 * i, l->v[i]);

@@ -23,10 +23,6 @@ static inline __m256 row_load8(const void *row, ptrdiff_t j, bool is_f16) {
         _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)row + j)));
 }
 
-static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
-}
-
 /* Per vector: lanes l and l + 8 are already added; now l + 4, l + 2, l + 1, for four at once. */
 static inline __m128 sum8_of_4(__m256 a, __m256 b, __m256 c, __m256 d) {
     __m128 a4 = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
