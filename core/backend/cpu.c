@@ -121,7 +121,7 @@ static void scratch_sizes(const bitnet_backend *be, const bitnet_backend_need *n
     size[CPU_DECODED] = n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float);
     size[CPU_TILE] = n_threads * 2 * cpu_tile_floats(n->n_batch) * sizeof(float);
     size[CPU_ROWS] = n_batch * (uint64_t)n->n_embd * sizeof(float);
-    size[CPU_SCAN] = bitnet_cpu_scan_size(n, n_pool);
+    size[CPU_SCAN] = be->staged == BITNET_OFF ? 0 : bitnet_cpu_scan_size(n, n_pool);
     size[CPU_ATTN] = bitnet_cpu_attn_size(n, n_pool);
 }
 

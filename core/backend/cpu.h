@@ -49,7 +49,8 @@ typedef enum cpu_scratch {
     CPU_DECODED,  /* [n_threads][CPU_DECODE_ROWS][k_blocks] f32 */
     CPU_TILE,     /* [n_threads][2][cpu_tile_floats(n_batch)] f32: products on their way */
     CPU_ROWS,     /* [n_batch][n_embd] f32: rows for the head that do not lie together */
-    CPU_SCAN,     /* candidates [n_vocab] i32 | bounds | [CPU_HEAD_TOKENS][2][n_embd] i8 */
+    CPU_SCAN,     /* unless staged is off: candidates [n_vocab] i32 | bounds |
+                     [CPU_HEAD_TOKENS][2][n_embd] i8 */
     CPU_ATTN,     /* [n_threads] of cpu_attn_floats | [n_batch] cpu_attn_block */
     CPU_N_SCRATCH
 } cpu_scratch;

@@ -196,12 +196,12 @@ static void run_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     }
 }
 
-static int32_t most_rows(const matmul_job *j, const bitnet_weight *w) {
+/* row_size is that of the matrix with the longest rows. */
+static int32_t most_rows(const matmul_job *j, size_t row_size) {
     size_t rows = j->fn == store_rows
                       ? (size_t)INT32_MAX
                       : (size_t)cpu_tile_floats(j->be->need.n_batch) / (size_t)j->n_tok;
-    if (j->n_tok > 1 && rows > CPU_UNPACK_BYTES / w->row_size)
-        rows = CPU_UNPACK_BYTES / w->row_size;
+    if (j->n_tok > 1 && rows > CPU_UNPACK_BYTES / row_size) rows = CPU_UNPACK_BYTES / row_size;
     rows -= rows % GROUP;
     return rows < GROUP ? GROUP : rows > (1 << 20) ? 1 << 20 : (int32_t)rows;
 }
@@ -209,8 +209,10 @@ static int32_t most_rows(const matmul_job *j, const bitnet_weight *w) {
 static void run(bitnet_backend *be, matmul_job *j) {
     int32_t n_groups = 0;
     const bitnet_weight *ternary = NULL;
+    size_t row_size = j->up ? j->up->row_size : 0;
     for (int32_t i = 0; i < j->n_product; i++) {
         const bitnet_weight *w = j->p[i].w;
+        if (w->row_size > row_size) row_size = w->row_size;
         j->n_groups[i] = (w->n - 1) / GROUP + 1;
         n_groups += j->n_groups[i];
         if (w->type == BITNET_TYPE_I2_S) ternary = w;
@@ -218,7 +220,7 @@ static void run(bitnet_backend *be, matmul_job *j) {
     if (j->up && j->up->type == BITNET_TYPE_I2_S) ternary = j->up;
     j->be = be;
     j->k = j->p[0].w->k;
-    j->most_rows = most_rows(j, j->p[0].w);
+    j->most_rows = most_rows(j, row_size);
     if (ternary) quantise(be, j, ternary);
     cpu_quant x;
     if (j->fn == add_rows && is_sparse(j, j->p[0].w->cols, &x) &&

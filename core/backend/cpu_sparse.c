@@ -124,7 +124,7 @@ typedef struct down_job {
     bitnet_tern_cols_args a;
 } down_job;
 
-/* Pieces of 256 rows; two at a time keep the stack small. */
+/* Pieces of BITNET_COL_ROWS rows. */
 static void down_pieces(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     (void)thread;
     const down_job *j = ctx;

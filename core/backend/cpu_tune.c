@@ -98,7 +98,7 @@ static bool choose(bitnet_backend *be, uint64_t size) {
         return false;
     }
     const size_t alloc_size = STREAMED + BITNET_HUGE_PAGE;
-    uint8_t *block = bitnet_alloc(&be->allocator, alloc_size);
+    uint8_t *block = bitnet_alloc_raw(&be->allocator, alloc_size);
     if (!block) {
         snprintf(text, cap, "2 bits: no memory to measure in");
         return false;

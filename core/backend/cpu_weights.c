@@ -29,14 +29,14 @@ static cpu_arena_block *add_block(bitnet_backend *be, size_t bytes) {
     /* a block of several huge pages begins at one */
     size_t align = room >= 2 * BITNET_HUGE_PAGE ? BITNET_HUGE_PAGE : CPU_ALIGN;
     size_t size = sizeof(cpu_arena_block) + room + align;
-    cpu_arena_block *b = size > room ? bitnet_alloc(&be->allocator, size) : NULL;
+    cpu_arena_block *b = size > room ? bitnet_alloc_raw(&be->allocator, size) : NULL;
     if (!b) return NULL;
     uintptr_t start = (uintptr_t)(b + 1);
-    b->data = (uint8_t *)(b + 1) + (align - start % align) % align;
-    b->size = size;
-    b->room = room;
+    *b = (cpu_arena_block){.next = be->arena,
+                           .size = size,
+                           .room = room,
+                           .data = (uint8_t *)(b + 1) + (align - start % align) % align};
     if (align == BITNET_HUGE_PAGE) bitnet_os_advise_huge(b->data, room);
-    b->next = be->arena;
     be->arena = b;
     return b;
 }

@@ -27,10 +27,14 @@ static inline ptrdiff_t tern_ahead(ptrdiff_t at, ptrdiff_t distance, ptrdiff_t g
     return distance + (at + distance < group_size ? 0 : (groups - 1) * group_size);
 }
 
-/* Rows r .. r+3 of token t: f32(acc - xsum) / s * w_scale, in that order; rows at or past n are
- * dropped. */
+/* f32(acc - xsum) / s * w_scale, in that order. */
+static inline f32x4 tern_value_4(i32x4 acc, int32_t xsum, float s, float w_scale) {
+    return __builtin_convertvector(acc - xsum, f32x4) / s * w_scale;
+}
+
+/* Rows r .. r+3 of token t; rows at or past n are dropped. */
 static inline void tern_store_4(const bitnet_tern_args *a, int32_t t, int32_t r, i32x4 acc) {
-    const f32x4 y = __builtin_convertvector(acc - a->xsum[t], f32x4) / a->s[t] * a->w_scale;
+    const f32x4 y = tern_value_4(acc, a->xsum[t], a->s[t], a->w_scale);
     store_up_to_4(a->y + t * a->ldy + r, y, a->n - r);
 }
 

@@ -359,8 +359,9 @@ static bitnet_status bind_use(binder *b, bitnet_use *u) {
     st = b->d->ops->bind(b->d->backend, &t, u->slot, b->err);
     if (st < 0) return st;
     if (is_packed) drop_copy(b, u);
-    /* the backend took a copy: of what is ternary, and of a large head what it reads most */
-    bool has_copy = b->d->ops->bind_plan(b->d->backend, &t) > 0;
+    /* the backend took a copy, of what is ternary, and of a large head what it reads most; and what lies
+     * here is the file's, not its own */
+    bool has_copy = !t.rewrite && b->d->ops->bind_plan(b->d->backend, &t) > 0;
     if (has_copy && src->release) src->release(src->ctx, e->offset, (size_t)e->size);
     return BITNET_OK;
 }

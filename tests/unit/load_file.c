@@ -24,6 +24,20 @@ void test_model_close(test_model *t) {
     source_file_close(&t->file);
 }
 
+test_model test_shared;
+
+int test_shared_open(void **state) {
+    (void)state;
+    test_model_open(&test_shared, 1, 0, NULL);
+    return 0;
+}
+
+int test_shared_close(void **state) {
+    (void)state;
+    test_model_close(&test_shared);
+    return 0;
+}
+
 char *test_file_read(const char *path_in_tree, size_t *len) {
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", BITNET_SOURCE_DIR, path_in_tree);

@@ -31,6 +31,12 @@ void test_model_open(test_model *t, int32_t n_threads, uint32_t cpu_mask,
 void test_model_open_as(test_model *t, const bitnet_model_desc *how);
 void test_model_close(test_model *t);
 
+/* One for all tests of a group, on one thread: cmocka_run_group_tests(tests, test_shared_open,
+ * test_shared_close). */
+extern test_model test_shared;
+int test_shared_open(void **state);
+int test_shared_close(void **state);
+
 char *test_file_read(const char *path_in_tree, size_t *len); /* malloc'd, terminated */
 cJSON *test_golden(void);                                    /* tests/golden/bitnet-tales.json */
 int32_t test_int_array(const cJSON *array, bitnet_token *out, int32_t cap);

@@ -13,10 +13,9 @@
 
 static const bitnet_backend_ops *const ops = &bitnet_backend_cpu;
 
-static bitnet_backend *open_backend(const bitnet_allocator *a, int32_t n_threads) {
+static bitnet_backend *open_backend(int32_t n_threads) {
     bitnet_backend *be;
     bitnet_backend_desc bd = {.n_threads = n_threads};
-    if (a) bd.allocator = *a;
     assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
     return be;
 }
@@ -100,7 +99,7 @@ static void ternary_rows_of_any_length_are_multiplied_exactly(void **state) {
     for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
         for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
             size_t k = ks[i];
-            bitnet_backend *be = open_backend(NULL, n_threads);
+            bitnet_backend *be = open_backend(n_threads);
             make_codes(codes, t, k, N);
             fill(x, T * k, k);
             bitnet_weight *w = bind(be, BITNET_TYPE_I2_S, codes, (int64_t)k, N, 0.375f);
@@ -124,29 +123,79 @@ static void ternary_rows_of_any_length_are_multiplied_exactly(void **state) {
         }
 }
 
+/* An ordinary gate's rows may be shorter in memory than the ternary rows beside them. */
+static void weights_in_1_6_bits_beside_an_ordinary_matrix_give_the_same_bits(void **state) {
+    (void)state;
+    enum { K = 2560, N = 1040, T = 8 };
+    static float gate_f32[N * K], x[T * K], y[2][T * N];
+    static uint8_t gate[N * K / 256 * 54], up[N * K / 4];
+    static int8_t unused[N * K];
+    static const bitnet_weight_bits bits[] = {BITNET_WEIGHT_BITS_2, BITNET_WEIGHT_BITS_1_6};
+    fill(gate_f32, N * K, 6);
+    fill(x, T * K, 7);
+    bitnet_block_encoder(BITNET_TYPE_TQ1_0)(gate, gate_f32, N * K);
+    make_codes(up, unused, K, N);
+    for (size_t i = 0; i < 2; i++) {
+        bitnet_backend *be;
+        bitnet_backend_desc bd = {.n_threads = 1, .weight_bits = bits[i]};
+        assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
+        bitnet_weight *g = bind(be, BITNET_TYPE_TQ1_0, gate, K, N, 1.0f),
+                      *u = bind(be, BITNET_TYPE_I2_S, up, K, N, 0.25f);
+        bitnet_buf *xb = buffer(be, x, T * K), *yb = buffer(be, NULL, T * N);
+        bitnet_backend_need need = need_of(T, K, K, 1);
+        bitnet_batch batch;
+        begin(be, &need, &batch, NULL);
+        ops->matmul_gate(be, yb, xb, g, u, BITNET_ACT_SILU);
+        assert_int_equal(ops->end(be), BITNET_OK);
+        assert_int_equal(ops->read(be, y[i], yb, 0, sizeof y[i]), BITNET_OK);
+        ops->unbind(be, g);
+        ops->unbind(be, u);
+        ops->free(be, xb);
+        ops->free(be, yb);
+        ops->close(be);
+    }
+    int32_t n_zero = 0;
+    for (size_t at = 0; at < T * N; at++) {
+        n_zero += y[0][at] == 0.0f;
+        if (memcmp(&y[1][at], &y[0][at], sizeof **y))
+            fail_msg("token %zu, row %zu: %.9g in 1.6 bits, %.9g in 2", at / N, at % N,
+                     (double)y[1][at], (double)y[0][at]);
+    }
+    assert_in_range(n_zero, 0, T * N / 2);
+}
+
 /* ---- squared ReLU without its zeros ------------------------------------------------------------- */
 
 enum { EMBD = 300, FF = 1100 };
 
 typedef struct feed_forward {
-    const uint8_t *gate, *up, *down; /* codes */
+    uint8_t *gate, *up, *down; /* codes */
     const float *x;
     float up_scale;
+    int32_t n_embd, n_ff; /* at most EMBD and FF */
     bitnet_switch sparse;
+    bool
+        is_spoiled; /* up and down are packed in place, and then overwritten: only copies are left */
     float hidden[FF], y[EMBD];
     uint64_t memory_used;
 } feed_forward;
 
-static bitnet_weight *bind_part(bitnet_backend *be, const void *data, int64_t k, int64_t n,
-                                float scale, bitnet_relu2_part part) {
+static bitnet_weight *bind_part(bitnet_backend *be, const feed_forward *f, bitnet_relu2_part part) {
+    const bool is_up = part == BITNET_RELU2_UP, is_down = part == BITNET_RELU2_DOWN;
+    uint8_t *data = is_down ? f->down : is_up ? f->up : f->gate;
+    const bool in_place = f->is_spoiled && (is_up || is_down);
     bitnet_tensor t = {.name = "test",
                        .type = BITNET_TYPE_I2_S,
-                       .ne = {k, n},
+                       .ne = {is_down ? f->n_ff : f->n_embd, is_down ? f->n_embd : f->n_ff},
                        .data = data,
+                       .rewrite = in_place ? data : NULL,
                        .relu2 = part,
-                       .scale = scale};
+                       .scale = is_down ? 0.5f
+                                : is_up ? f->up_scale
+                                        : 0.01f};
     bitnet_weight *w;
     assert_int_equal(ops->bind(be, &t, &w, NULL), BITNET_OK);
+    if (in_place) memset(data, 0xff, (size_t)(t.ne[1] * ((t.ne[0] + 127) / 128 * 32)));
     return w;
 }
 
@@ -155,9 +204,9 @@ static void run_feed_forward(feed_forward *f, int32_t n_threads) {
     bitnet_backend *be;
     bitnet_backend_desc bd = {.n_threads = n_threads, .sparse = f->sparse};
     assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
-    bitnet_weight *gate = bind_part(be, f->gate, EMBD, FF, 0.01f, BITNET_RELU2_NONE);
-    bitnet_weight *up = bind_part(be, f->up, EMBD, FF, f->up_scale, BITNET_RELU2_UP);
-    bitnet_weight *down = bind_part(be, f->down, FF, EMBD, 0.5f, BITNET_RELU2_DOWN);
+    bitnet_weight *gate = bind_part(be, f, BITNET_RELU2_NONE);
+    bitnet_weight *up = bind_part(be, f, BITNET_RELU2_UP);
+    bitnet_weight *down = bind_part(be, f, BITNET_RELU2_DOWN);
     for (int i = 0; i < EMBD; i++)
         f->y[i] = 1.0f;
     bitnet_buf *x = buffer(be, f->x, EMBD), *h = buffer(be, NULL, FF), *y = buffer(be, f->y, EMBD);
@@ -196,7 +245,7 @@ static void skipping_zeros_of_squared_relu_changes_no_bit(void **state) {
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
         for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
             static feed_forward on, off;
-            off = (feed_forward){gate, up, down, x, scales[i], BITNET_OFF, .y = {0}};
+            off = (feed_forward){gate, up, down, x, scales[i], EMBD, FF, .sparse = BITNET_OFF};
             on = off;
             on.sparse = BITNET_ON;
             run_feed_forward(&off, n_threads);
@@ -215,6 +264,49 @@ static void skipping_zeros_of_squared_relu_changes_no_bit(void **state) {
         }
 }
 
+/* Negates rows, so that three of four gates are not positive. */
+static void make_sparse(uint8_t *gate, const int8_t *t, const float *x, int32_t n) {
+    for (int32_t r = 0; r < n; r++) {
+        if (r % 4 == 0 || ternary_dot(t + r * EMBD, x, EMBD, 1.0f) <= 0.0f) continue;
+        for (int i = 0; i < 96; i++)
+            gate[r * 96 + i] = (uint8_t)(0xaa - gate[r * 96 + i]);
+    }
+}
+
+static void few_gates_read_only_the_copies_made_for_them(void **state) {
+    (void)state;
+    enum { N_EMBD = 288, N_FF = 1088 }; /* whole groups: they are packed in place */
+    static uint8_t gate[FF * 384 / 4], up[FF * 384 / 4], down[EMBD * 1152 / 4];
+    static uint8_t spoiled_up[sizeof up], spoiled_down[sizeof down];
+    static int8_t t[FF * EMBD];
+    static float x[EMBD];
+    if (!(bitnet_cpu_flags() & BITNET_CPU_AVX2)) skip(); /* there are no kernels for it */
+    fill(x, N_EMBD, 3);
+    make_codes(down, t, FF, EMBD);
+    make_codes(gate, t, EMBD, FF);
+    memcpy(up, gate, sizeof up);
+    make_sparse(gate, t, x, N_FF);
+    for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
+        static feed_forward on, off;
+        memcpy(spoiled_up, up, sizeof up);
+        memcpy(spoiled_down, down, sizeof down);
+        off = (feed_forward){gate, up, down, x, 0.02f, N_EMBD, N_FF, .sparse = BITNET_OFF};
+        on = off;
+        on.up = spoiled_up, on.down = spoiled_down, on.sparse = BITNET_ON, on.is_spoiled = true;
+        run_feed_forward(&off, n_threads);
+        run_feed_forward(&on, n_threads);
+        int32_t n_hidden = 0;
+        for (int j = 0; j < N_FF; j++) {
+            n_hidden += off.hidden[j] != 0.0f;
+            if (on.hidden[j] != off.hidden[j])
+                fail_msg("%d threads: hidden %d is %g, expected %g", n_threads, j,
+                         (double)on.hidden[j], (double)off.hidden[j]);
+        }
+        assert_in_range(n_hidden, N_FF / 16, N_FF / 4);
+        assert_memory_equal(on.y, off.y, N_EMBD * sizeof *on.y);
+    }
+}
+
 /* An ordinary product of every type, against double over the decoded weights. */
 static void ordinary_products_are_those_of_the_decoded_weights(void **state) {
     (void)state;
@@ -231,7 +323,7 @@ static void ordinary_products_are_those_of_the_decoded_weights(void **state) {
     fill(x, T * K, 2);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
-            bitnet_backend *be = open_backend(NULL, n_threads);
+            bitnet_backend *be = open_backend(n_threads);
             bitnet_block_encoder(types[i])(blocks, w_f32, N * K);
             bitnet_weight *w = bind(be, types[i], blocks, K, N, 0.5f);
             bitnet_buf *xb = buffer(be, x, T * K), *yb = buffer(be, NULL, T * N),
@@ -275,7 +367,7 @@ static void embedding_rows_are_decoded(void **state) {
     static uint8_t blocks[N * K * 4];
     fill(w_f32, N * K, 3);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        bitnet_backend *be = open_backend(NULL, 1);
+        bitnet_backend *be = open_backend(1);
         bitnet_block_encoder(types[i])(blocks, w_f32, N * K);
         bitnet_weight *w = bind(be, types[i], blocks, K, N, 1.0f);
         bitnet_buf *yb = buffer(be, NULL, T * K);
@@ -301,16 +393,22 @@ static void reserve_takes_what_plan_says(void **state) {
     const bitnet_backend_need need = {.n_batch = 32,
                                       .n_ctx = 1000,
                                       .n_embd = 512,
+                                      .n_vocab = 5000,
                                       .n_head = 4,
                                       .n_head_kv = 2,
                                       .head_dim = 128,
                                       .k_ternary = 8640,
                                       .k_blocks = 4096},
                               less = {.n_batch = 16, .n_ctx = 500, .n_embd = 512, .head_dim = 128};
-    for (int32_t n_threads = 1; n_threads <= 2; n_threads++) {
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t n_threads = 1 + i % 2;
+        const bool is_staged = i < 2;
         count_alloc count = {0};
-        bitnet_allocator a = count_alloc_of(&count);
-        bitnet_backend *be = open_backend(&a, n_threads);
+        bitnet_backend *be;
+        bitnet_backend_desc bd = {.n_threads = n_threads,
+                                  .allocator = count_alloc_of(&count),
+                                  .staged = is_staged ? BITNET_AUTO : BITNET_OFF};
+        assert_int_equal(ops->open(&be, &bd, NULL), BITNET_OK);
         uint64_t before = count.live, plan = ops->plan(be, &need);
         assert_int_equal(ops->reserve(be, &need), BITNET_OK);
         /* int8 rows of 8704, their scales and sums, a row for the head; and a thread's: four decoded
@@ -319,6 +417,8 @@ static void reserve_takes_what_plan_says(void **state) {
         uint64_t a_thread = 4 * 4096 + 2 * 4096 + 32 * (128 + 128 + 1000) + 32 * 128;
         uint64_t nonzero = 8704 * 5; /* indices and values of one token */
         uint64_t want = 32 * a_token + nonzero + (uint64_t)n_threads * a_thread * sizeof(float);
+        if (is_staged) /* rows left, 16 tokens' halves; a thread's best and bins of two bounds */
+            want += 5000 * 4 + 2 * (16 * 512 + 256) + (uint64_t)n_threads * (256 + 2 * 640) * 4;
         assert_in_range(plan, want, want + 32 * 64);             /* blocks of attention */
         assert_in_range(count.live - before, plan, plan + 1000); /* alignment of the buffers */
         assert_int_equal(ops->reserve(be, &less), BITNET_OK);    /* it only grows */
@@ -330,7 +430,7 @@ static void reserve_takes_what_plan_says(void **state) {
 
 static void a_type_without_a_decoder_is_refused(void **state) {
     (void)state;
-    bitnet_backend *be = open_backend(NULL, 1);
+    bitnet_backend *be = open_backend(1);
     bitnet_tensor t = {
         .name = "odd", .type = (bitnet_type)3, .ne = {256, 2}, .data = "", .scale = 1};
     bitnet_weight *w;
@@ -348,7 +448,9 @@ static void a_type_without_a_decoder_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ternary_rows_of_any_length_are_multiplied_exactly),
+        cmocka_unit_test(weights_in_1_6_bits_beside_an_ordinary_matrix_give_the_same_bits),
         cmocka_unit_test(skipping_zeros_of_squared_relu_changes_no_bit),
+        cmocka_unit_test(few_gates_read_only_the_copies_made_for_them),
         cmocka_unit_test(ordinary_products_are_those_of_the_decoded_weights),
         cmocka_unit_test(embedding_rows_are_decoded),
         cmocka_unit_test(reserve_takes_what_plan_says),

@@ -8,19 +8,6 @@
 #include "cache/prefix.h"
 #include "count_alloc.h"
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 static void put(bitnet_tier *t, uint64_t key, char c) {
     char value[8];
     memset(value, c, sizeof value);
@@ -134,7 +121,7 @@ static result ask(bitnet_engine *e, const bitnet_token *tok, int32_t n) {
 
 static bitnet_engine *engine_with(const bitnet_tier *tiers, int32_t n_tiers) {
     bitnet_engine *e;
-    bitnet_engine_desc d = {.model = model.model, .tiers = tiers, .n_tiers = n_tiers};
+    bitnet_engine_desc d = {.model = test_shared.model, .tiers = tiers, .n_tiers = n_tiers};
     assert_int_equal(bitnet_engine_create(&e, &d, NULL), BITNET_OK);
     return e;
 }
@@ -146,7 +133,7 @@ static void a_prompt_seen_before_the_last_one_is_taken_from_the_tier(void **stat
     make_prompt(a, 200, 1);
     make_prompt(b, 200, 2);
     assert_int_equal(
-        bitnet_tier_mem_open(&t, 64 << 20, bitnet_tier_value_size(model.model, 512), NULL),
+        bitnet_tier_mem_open(&t, 64 << 20, bitnet_tier_value_size(test_shared.model, 512), NULL),
         BITNET_OK);
     bitnet_engine *e = engine_with(&t, 1), *plain = engine_with(NULL, 0);
     result first = ask(e, a, 200);
@@ -173,7 +160,7 @@ static void a_slow_tier_fills_the_fast_one(void **state) {
     (void)state;
     bitnet_tier fast, slow;
     bitnet_tier_info info;
-    size_t size = bitnet_tier_value_size(model.model, 512);
+    size_t size = bitnet_tier_value_size(test_shared.model, 512);
     bitnet_token a[100];
     make_prompt(a, 100, 3);
     assert_int_equal(bitnet_tier_mem_open(&slow, 16 * size, size, NULL), BITNET_OK);
@@ -219,7 +206,7 @@ static void a_value_under_the_wrong_key_and_a_failing_tier_are_misses(void **sta
     bitnet_token a[100], b[100];
     make_prompt(a, 100, 4);
     make_prompt(b, 100, 5);
-    assert_true(bitnet_tier_value_size(model.model, 512) <= sizeof stolen);
+    assert_true(bitnet_tier_value_size(test_shared.model, 512) <= sizeof stolen);
     bitnet_engine *e = engine_with((bitnet_tier[]){broken, liar}, 2), *plain = engine_with(NULL, 0);
     ask(e, a, 100);
     assert_true(stolen_size > 0);
@@ -236,11 +223,11 @@ static void a_saved_state_of_another_size_or_place_is_refused(void **state) {
     bitnet_token tok[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     static char data[1 << 17];
     assert_int_equal(
-        bitnet_ctx_create(&c, &(bitnet_ctx_desc){.model = model.model, .n_ctx = 8}, NULL),
+        bitnet_ctx_create(&c, &(bitnet_ctx_desc){.model = test_shared.model, .n_ctx = 8}, NULL),
         BITNET_OK);
     assert_int_equal(bitnet_ctx_sync(c, tok, 6), BITNET_OK);
     size_t size = bitnet_ctx_save(c, 2, 4, data, sizeof data);
-    assert_int_equal(size, bitnet_model_ctx_size(model.model, 4));
+    assert_int_equal(size, bitnet_model_ctx_size(test_shared.model, 4));
     assert_int_equal(bitnet_ctx_load(c, tok, 2, 4, data, size - 1), BITNET_E_INVAL);
     assert_int_equal(bitnet_ctx_load(c, tok, 7, 4, data, size),
                      BITNET_E_INVAL); /* past the window */
@@ -261,5 +248,5 @@ int main(void) {
         cmocka_unit_test(a_value_under_the_wrong_key_and_a_failing_tier_are_misses),
         cmocka_unit_test(a_saved_state_of_another_size_or_place_is_refused),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

@@ -8,19 +8,6 @@
 
 #include "cmd/conversation.h"
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 static void add(conversation *c, const char *role, const char *text) {
     assert_int_equal(conversation_add(c, role, text, strlen(text), NULL), BITNET_OK);
 }
@@ -40,7 +27,8 @@ static conversation make_talk(int n, const char *system) {
 }
 
 static int32_t n_tokens(const conversation *c) {
-    return bitnet_chat_tokenize(model.model, NULL, c->msg, c->n, BITNET_CHAT_ANSWER, NULL, 0, NULL);
+    return bitnet_chat_tokenize(test_shared.model, NULL, c->msg, c->n, BITNET_CHAT_ANSWER, NULL, 0,
+                                NULL);
 }
 
 static void as_few_of_the_oldest_turns_go_as_make_the_rest_fit(void **state) {
@@ -53,7 +41,8 @@ static void as_few_of_the_oldest_turns_go_as_make_the_rest_fit(void **state) {
             for (int32_t i = c.n - 1 - 2 * n_kept; i < c.n; i++)
                 add(&rest, c.msg[i].role, c.msg[i].content);
             int32_t n = 0, limit = n_tokens(&rest);
-            assert_int_equal(conversation_fit(&c, model.model, NULL, limit, &n, NULL), BITNET_OK);
+            assert_int_equal(conversation_fit(&c, test_shared.model, NULL, limit, &n, NULL),
+                             BITNET_OK);
             assert_int_equal(n, 2 * (30 - n_kept));
             assert_int_equal(c.n, rest.n);
             for (int32_t i = 0; i < c.n; i++) {
@@ -70,7 +59,7 @@ static void the_last_question_and_the_system_message_stay_however_small_the_wind
     (void)state;
     conversation c = make_talk(5, "a system message");
     int32_t n = 0;
-    assert_int_equal(conversation_fit(&c, model.model, NULL, 1, &n, NULL), BITNET_OK);
+    assert_int_equal(conversation_fit(&c, test_shared.model, NULL, 1, &n, NULL), BITNET_OK);
     assert_int_equal(n, 10);
     assert_int_equal(c.n, 2);
     assert_string_equal(c.msg[0].content, "a system message");
@@ -83,7 +72,7 @@ static void a_conversation_that_cannot_be_told_is_left_alone(void **state) {
     conversation c = make_talk(5, "");
     bitnet_error err = {0};
     int32_t n = -1;
-    assert_int_equal(conversation_fit(&c, model.model, "chatml", 1, &n, &err),
+    assert_int_equal(conversation_fit(&c, test_shared.model, "chatml", 1, &n, &err),
                      BITNET_E_UNSUPPORTED);
     assert_true(err.text[0] != 0);
     assert_int_equal(n, 0);
@@ -115,5 +104,5 @@ int main(void) {
         cmocka_unit_test(a_conversation_that_cannot_be_told_is_left_alone),
         cmocka_unit_test(the_system_message_is_first_replaced_and_removed),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

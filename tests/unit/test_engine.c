@@ -11,19 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 typedef struct log {
     bitnet_event_kind kind[512];
     bitnet_token token[512];
@@ -57,7 +44,7 @@ static int on_event(void *user, const bitnet_event *ev) {
 static bitnet_engine *make_engine(int32_t n_ctx) {
     bitnet_engine *e;
     bitnet_error err = {0};
-    if (bitnet_engine_create(&e, &(bitnet_engine_desc){.model = model.model, .n_ctx = n_ctx},
+    if (bitnet_engine_create(&e, &(bitnet_engine_desc){.model = test_shared.model, .n_ctx = n_ctx},
                              &err) < 0)
         fail_msg("%s", err.text);
     return e;
@@ -308,7 +295,7 @@ static void penalties_look_at_the_prompt_and_at_what_was_generated(void **state)
     bool seen[4096] = {false};
     bitnet_token prompt[16];
     int32_t n =
-        bitnet_tokenize(model.model, "Once upon a time", 16, BITNET_TOKENIZE_BOS, prompt, 16);
+        bitnet_tokenize(test_shared.model, "Once upon a time", 16, BITNET_TOKENIZE_BOS, prompt, 16);
     assert_int_equal(n, 5);
     for (int32_t i = 0; i < n; i++)
         seen[prompt[i]] = true;
@@ -553,8 +540,8 @@ static void two_contexts_on_one_model_do_not_disturb_each_other(void **state) {
 static void rewinding_and_extending_gives_the_bits_of_a_fresh_context(void **state) {
     (void)state;
     bitnet_ctx *a, *b;
-    bitnet_ctx_desc cd = {.model = model.model, .n_ctx = 64};
-    size_t bytes = (size_t)bitnet_model_get_info(model.model).n_vocab * sizeof(float);
+    bitnet_ctx_desc cd = {.model = test_shared.model, .n_ctx = 64};
+    size_t bytes = (size_t)bitnet_model_get_info(test_shared.model).n_vocab * sizeof(float);
     bitnet_token first[] = {4094, 3675, 662, 258, 542, 443, 309},
                  second[] = {4094, 3675, 662, 11, 12};
     assert_int_equal(bitnet_ctx_create(&a, &cd, NULL), BITNET_OK);
@@ -572,7 +559,7 @@ static void rewinding_and_extending_gives_the_bits_of_a_fresh_context(void **sta
     assert_int_equal(bitnet_ctx_decode(a, 12), BITNET_OK);
     assert_memory_equal(bitnet_ctx_logits(a), bitnet_ctx_logits(b), bytes);
     assert_true(bitnet_ctx_kv_used(a) > 0 &&
-                bitnet_ctx_kv_used(a) == bitnet_model_ctx_size(model.model, 5));
+                bitnet_ctx_kv_used(a) == bitnet_model_ctx_size(test_shared.model, 5));
     bitnet_ctx_free(a);
     bitnet_ctx_free(b);
 }
@@ -580,7 +567,7 @@ static void rewinding_and_extending_gives_the_bits_of_a_fresh_context(void **sta
 static void a_full_or_wrong_timeline_is_refused_and_left_alone(void **state) {
     (void)state;
     bitnet_ctx *c;
-    bitnet_ctx_desc cd = {.model = model.model, .n_ctx = 3};
+    bitnet_ctx_desc cd = {.model = test_shared.model, .n_ctx = 3};
     bitnet_token four[] = {1, 2, 3, 4}, bad[] = {1, 5000};
     assert_int_equal(bitnet_ctx_create(&c, &cd, NULL), BITNET_OK);
     assert_int_equal(bitnet_ctx_sync(c, four, 3), BITNET_OK);
@@ -620,5 +607,5 @@ int main(void) {
         cmocka_unit_test(rewinding_and_extending_gives_the_bits_of_a_fresh_context),
         cmocka_unit_test(a_full_or_wrong_timeline_is_refused_and_left_alone),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

@@ -203,8 +203,11 @@ static void rows_that_do_not_lie_together_are_staged_too(void **state) {
     head h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
     run_head(&h, activations(), NULL, 2, 5, whole, tail);
     run_head(&h, activations(), wants, 2, 5, got, tail);
-    for (int32_t t = 0; t < 2; t++)
-        n_left_out("apart", got + (size_t)t * N, whole + (size_t)t * N, &wants[t], &tail[t]);
+    for (int32_t t = 0; t < 2; t++) {
+        const size_t at = (size_t)t * N;
+        int32_t n = n_left_out("apart", got + at, whole + at, &wants[t], &tail[t]);
+        assert_in_range(n, N / 2, N);
+    }
     close_head(&h);
     free(whole);
     free(data);
@@ -228,6 +231,16 @@ static void rows_out_of_range_are_always_computed(void **state) {
     run_head(&h, activations(), wants, 1, 1, got, &tail);
     for (int32_t i = 0; i < 4; i++)
         assert_memory_equal(&got[20 + i], &whole[20 + i], sizeof *got);
+    int32_t n_out = 0, best = 0;
+    for (int32_t r = 1; r < N; r++) {
+        n_out += got[r] == -FLT_MAX;
+        if (isfinite(whole[r]) && (r < 20 || r >= 24) && whole[r] > whole[best]) best = r;
+    }
+    assert_in_range(n_out, N / 2, N);
+    assert_memory_equal(&got[best], &whole[best], sizeof *got);
+    if (memcmp(&got[30], &whole[30], sizeof *got) && whole[30] >= tail.below)
+        fail_msg("row 30 is %.9g, of the whole head %.9g, and not below %.9g", (double)got[30],
+                 (double)whole[30], (double)tail.below);
     close_head(&h);
     free(whole);
     free(data);

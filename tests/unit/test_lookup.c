@@ -10,19 +10,6 @@
 #include "engine/lookup.h"
 #include "engine/pace.h"
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 /* ---- the lookup --------------------------------------------------------------------------------
  */
 
@@ -277,7 +264,7 @@ static void texts_that_repeat_themselves_gain_and_others_lose_nothing(void **sta
     assert_non_null(tok);
     for (int noisy = 0; noisy < 2; noisy++) {
         double noise = noisy ? 0.3 : 0.0;
-        assert_true(bitnet_tokenize(model.model, valid, len, 0, tok, (int32_t)len) > N_TEXT);
+        assert_true(bitnet_tokenize(test_shared.model, valid, len, 0, tok, (int32_t)len) > N_TEXT);
         double prose = replay(tok, 500, N_TEXT, cost_2b, noise),
                prose_free = replay(tok, 500, N_TEXT, cost_free, noise);
         int32_t n = edit(tok, N_EDIT, 20);
@@ -335,5 +322,5 @@ int main(void) {
         cmocka_unit_test(a_busy_moment_is_not_held_against_the_guesses),
         cmocka_unit_test(a_clock_that_stands_still_breaks_nothing),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

@@ -9,19 +9,6 @@
 
 #include "base/os.h"
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 #define MOST_TOKENS 400
 
 typedef struct heard {
@@ -77,7 +64,7 @@ static const settings with[] = {
 static bitnet_engine *make_engine(const settings *s, int32_t n_ctx) {
     bitnet_engine *e;
     bitnet_error err = {0};
-    bitnet_engine_desc desc = {.model = model.model,
+    bitnet_engine_desc desc = {.model = test_shared.model,
                                .n_ctx = n_ctx,
                                .n_batch = s->n_batch,
                                .n_draft = s->n_draft,
@@ -325,7 +312,8 @@ static void each_token_is_recorded_with_its_share_of_the_pass(void **state) {
     bitnet_window seen[2];
     assert_int_equal(bitnet_tracker_create(&t, &(bitnet_tracker_desc){0}), BITNET_OK);
     bitnet_tracker_add_sink(t, (bitnet_sink){keep_window, leave_open, &seen[1]});
-    bitnet_engine_desc desc = {.model = model.model, .ring = bitnet_tracker_ring(t), .n_draft = -1};
+    bitnet_engine_desc desc = {
+        .model = test_shared.model, .ring = bitnet_tracker_ring(t), .n_draft = -1};
     for (int i = 0; i < 2; i++) {
         bitnet_engine *e;
         assert_int_equal(bitnet_engine_create(&e, &desc, NULL), BITNET_OK);
@@ -365,5 +353,5 @@ int main(void) {
         cmocka_unit_test(a_request_cancelled_inside_a_guess_leaves_the_next_one_alone),
         cmocka_unit_test(each_token_is_recorded_with_its_share_of_the_pass),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

@@ -7,19 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static test_model model;
-
-static int open_model(void **state) {
-    (void)state;
-    test_model_open(&model, 1, 0, NULL);
-    return 0;
-}
-static int close_model(void **state) {
-    (void)state;
-    test_model_close(&model);
-    return 0;
-}
-
 static bitnet_engine *engine_of(const bitnet_model *m, int32_t n_ctx) {
     bitnet_engine *e;
     bitnet_error err = {0};
@@ -64,7 +51,8 @@ static uint8_t *saved(bitnet_engine *e, size_t *size) {
 static void another_engine_goes_on_from_a_saved_state_with_the_same_tokens(void **state) {
     (void)state;
     size_t size;
-    bitnet_engine *first = engine_of(model.model, 0), *second = engine_of(model.model, 128);
+    bitnet_engine *first = engine_of(test_shared.model, 0),
+                  *second = engine_of(test_shared.model, 128);
     answer want = ask(first, 24);
     uint8_t *bytes = saved(first, &size);
     assert_int_equal(bitnet_engine_load(second, bytes, size, NULL), BITNET_OK);
@@ -81,7 +69,7 @@ static void another_engine_goes_on_from_a_saved_state_with_the_same_tokens(void 
 static void saving_twice_gives_the_same_bytes_and_needs_the_room_it_says(void **state) {
     (void)state;
     size_t size, again;
-    bitnet_engine *e = engine_of(model.model, 0);
+    bitnet_engine *e = engine_of(test_shared.model, 0);
     ask(e, 4);
     uint8_t *bytes = saved(e, &size), *same = saved(e, &again);
     assert_int_equal(again, size);
@@ -99,7 +87,7 @@ static void saving_twice_gives_the_same_bytes_and_needs_the_room_it_says(void **
 static void an_empty_timeline_is_a_state_too(void **state) {
     (void)state;
     size_t size;
-    bitnet_engine *fresh = engine_of(model.model, 0), *used = engine_of(model.model, 0);
+    bitnet_engine *fresh = engine_of(test_shared.model, 0), *used = engine_of(test_shared.model, 0);
     uint8_t *bytes = saved(fresh, &size);
     assert_int_equal(size, 48);
     ask(used, 4);
@@ -122,7 +110,7 @@ static void expect_refusal(bitnet_engine *e, const uint8_t *bytes, size_t size,
 static void a_damaged_state_is_refused_and_changes_nothing(void **state) {
     (void)state;
     size_t size;
-    bitnet_engine *e = engine_of(model.model, 0);
+    bitnet_engine *e = engine_of(test_shared.model, 0);
     answer want = ask(e, 8);
     uint8_t *bytes = saved(e, &size);
     const struct {
@@ -164,7 +152,7 @@ static void a_state_of_another_model_or_a_larger_window_is_refused(void **state)
     size_t size;
     tiny_loaded other;
     tiny_model kind = tiny_model_default();
-    bitnet_engine *e = engine_of(model.model, 0), *small = engine_of(model.model, 16);
+    bitnet_engine *e = engine_of(test_shared.model, 0), *small = engine_of(test_shared.model, 16);
     ask(e, 16);
     uint8_t *bytes = saved(e, &size);
     expect_refusal(small, bytes, size, BITNET_E_CTX_FULL, "state.ctx");
@@ -192,7 +180,7 @@ static void while_a_request_waits_nothing_is_saved_or_loaded(void **state) {
     uint32_t id;
     bitnet_error err = {0};
     bitnet_event ev;
-    bitnet_engine *e = engine_of(model.model, 0);
+    bitnet_engine *e = engine_of(test_shared.model, 0);
     uint8_t *bytes = saved(e, &size);
     const bitnet_request req = {.prompt = "Once", .prompt_len = 4, .max_tokens = 2};
     assert_int_equal(bitnet_engine_submit(e, &req, &id, NULL), BITNET_OK);
@@ -216,5 +204,5 @@ int main(void) {
         cmocka_unit_test(a_state_of_another_model_or_a_larger_window_is_refused),
         cmocka_unit_test(while_a_request_waits_nothing_is_saved_or_loaded),
     };
-    return cmocka_run_group_tests(tests, open_model, close_model);
+    return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);
 }

@@ -448,6 +448,36 @@ static void weights_in_memory_of_the_model_alone_are_packed_where_they_lie(void 
     tiny_model_close(&t);
 }
 
+static int32_t n_released;
+
+static void poison(void *ctx, uint64_t off, size_t n) {
+    memset(((gguf_bytes *)ctx)->p + off, 0xaa, n);
+    n_released++;
+}
+
+static void only_bytes_that_the_backend_has_copied_are_let_go(void **state) {
+    (void)state;
+    tiny_model m = wide(BITNET_TYPE_I2_S);
+    logits want, got;
+    run(&m, NULL, want);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        gguf_writer w;
+        tiny_model_write(&m, &w);
+        bitnet_source src = gguf_writer_source(&w, true);
+        src.release = poison, src.may_rewrite = in_place;
+        n_released = 0;
+        /* copies for the zeros of squared ReLU are made of what is packed in place too */
+        bitnet_model_desc desc = {.source = &src, .n_threads = 1, .sparse = BITNET_ON};
+        bitnet_model *model;
+        assert_int_equal(bitnet_model_load(&model, &desc, NULL), BITNET_OK);
+        assert_int_equal(n_released, in_place ? 0 : 2 * 7); /* the ternary matrices of two layers */
+        tiny_model_logits(model, got);
+        expect_same(got, want, in_place ? "packed in place" : "copied");
+        bitnet_model_free(model);
+        gguf_writer_free(&w);
+    }
+}
+
 static void what_changes_the_maths_changes_the_fingerprint(void **state) {
     (void)state;
     const bitnet_override base = {"bitnet-b1.58.rope.freq_base", "float:20000"},
@@ -486,6 +516,7 @@ int main(void) {
         cmocka_unit_test(the_memory_plan_is_what_loading_and_a_context_allocate),
         cmocka_unit_test(every_ternary_container_takes_the_memory_that_the_plan_says),
         cmocka_unit_test(weights_in_memory_of_the_model_alone_are_packed_where_they_lie),
+        cmocka_unit_test(only_bytes_that_the_backend_has_copied_are_let_go),
         cmocka_unit_test(what_changes_the_maths_changes_the_fingerprint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* backend.h: the backend seam, for people who write one.
  *
- * A backend owns memory and runs eight operations. Activations live in backend buffers for a whole
+ * A backend owns memory and runs seven operations. Activations live in backend buffers for a whole
  * step; only token ids go in and logits come out. `begin` and `end` bracket a step, so a device may
  * record it once and replay it. Operations return nothing: a failure is remembered and reported by
  * `end`. An operation is as large as what can be done without waiting for all of its input: products

@@ -1,5 +1,6 @@
 /* scan2_dotprod.c: 64 of a row's 256 codes are one register and meet activations that lie together. */
-#include "kernels/arm/scan_neon.h"
+#include "kernels/arm/arm.h"
+#include "kernels/scan.h"
 
 static inline int32x4_t dot(int32x4_t acc, uint8x16_t codes, const int8_t *x) {
     return vdotq_s32(acc, vreinterpretq_s8_u8(codes), vld1q_s8(x));
@@ -22,6 +23,7 @@ void bitnet_scan2_dotprod(const bitnet_scan2_args *a) {
                     fields = vshrq_n_u8(fields, 2);
                 }
             }
-        scan2_store(a, a->row[i], vaddq_s32(hi[0], hi[1]), vaddq_s32(lo[0], lo[1]));
+        scan2_store(a, a->row[i], vaddvq_s32(vaddq_s32(hi[0], hi[1])),
+                    vaddvq_s32(vaddq_s32(lo[0], lo[1])));
     }
 }

@@ -1,6 +1,7 @@
 /* scan2_neon.c: for cores without a dot product. A 16-bit lane gains 3 * 127 by each of the 32 smlal of
  * a block of 256 weights, 12192, and is widened after it. */
-#include "kernels/arm/scan_neon.h"
+#include "kernels/arm/arm.h"
+#include "kernels/scan.h"
 
 static inline int16x8_t dot(int16x8_t acc, uint8x16_t codes, const int8_t *x) {
     const int8x16_t c = vreinterpretq_s8_u8(codes), xv = vld1q_s8(x);
@@ -27,6 +28,6 @@ void bitnet_scan2_neon(const bitnet_scan2_args *a) {
             sum_hi = vpadalq_s16(sum_hi, hi);
             sum_lo = vpadalq_s16(sum_lo, lo);
         }
-        scan2_store(a, a->row[i], sum_hi, sum_lo);
+        scan2_store(a, a->row[i], vaddvq_s32(sum_hi), vaddvq_s32(sum_lo));
     }
 }

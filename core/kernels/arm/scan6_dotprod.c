@@ -1,6 +1,7 @@
 /* scan6_dotprod.c: sdot adds four products to a 32-bit lane, a row; codes are at most 63, so its signed
  * operand takes them. The four activations of a field come from one lane of those of the block. */
 #include "kernels/arm/scan_neon.h"
+#include "kernels/scan.h"
 
 /* f, the field and with it the lane of x, is a constant wherever it appears. */
 #define DOT(acc, codes, x, f) vdotq_laneq_s32(acc, vreinterpretq_s8_u8(codes), x, f)

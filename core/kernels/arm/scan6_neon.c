@@ -1,6 +1,7 @@
 /* scan6_neon.c: for cores without a dot product. smlal adds one product of each field, at most 63 * 127,
  * to a 16-bit lane: the four of a block, 32004, just fit, and the lane is widened after them. */
 #include "kernels/arm/scan_neon.h"
+#include "kernels/scan.h"
 
 /* The four activations of a field, for every row. */
 static inline int8x16_t activations(const int8_t *x) {

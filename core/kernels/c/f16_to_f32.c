@@ -1,4 +1,4 @@
-/* f16.c: rows of IEEE binary16 to f32, for the embedding. */
+/* f16_to_f32.c: rows of IEEE binary16 to f32, for the embedding. */
 #include "kernels/kernels.h"
 
 void bitnet_f16_to_f32_c(float *y, const uint16_t *x, size_t n) {

@@ -1,5 +1,5 @@
 /* scan2.c: 2-bit codes of single rows, unpacked one by one. */
-#include "kernels/kernels.h"
+#include "kernels/scan.h"
 
 void bitnet_scan2_c(const bitnet_scan2_args *a) {
     for (int32_t i = 0; i < a->n; i++) {
@@ -12,7 +12,6 @@ void bitnet_scan2_c(const bitnet_scan2_args *a) {
                 hi += code * a->hi[b + j];
                 lo += code * a->lo[b + j];
             }
-        const float sum = (float)(2 * hi - a->hi_sum) * 128.0f + (float)(2 * lo - a->lo_sum);
-        a->y[r] += sum * (a->scale * a->d[r]) * 0.125f;
+        scan2_store(a, r, hi, lo);
     }
 }

@@ -1,6 +1,7 @@
 /* scan2_relaxed.c: the byte dot product of relaxed SIMD, bit-exact on every engine (tern_matmul_relaxed.c):
  * activations first, codes, at most 3, second. */
-#include "kernels/wasm/scan_simd128.h"
+#include "kernels/scan.h"
+#include "kernels/wasm/wasm.h"
 
 #if defined(__wasm_relaxed_simd__)
 
@@ -27,7 +28,7 @@ void bitnet_scan2_relaxed(const bitnet_scan2_args *a) {
                 hi = wasm_i32x4_add(hi, part_hi);
                 lo = wasm_i32x4_add(lo, part_lo);
             }
-        scan2_store(a, a->row[i], hi, lo);
+        scan2_store(a, a->row[i], sum_i32x4(hi), sum_i32x4(lo));
     }
 }
 #endif

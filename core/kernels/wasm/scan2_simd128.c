@@ -2,7 +2,8 @@
  * code is masked; c_1 stays where it is, so that its sum is 256 times too large. Bound: a lane of it gains
  * 2 * 768 * 127 by each of 16 vectors of a block, so it lasts for 688 blocks, more than k may have (512).
  */
-#include "kernels/wasm/scan_simd128.h"
+#include "kernels/scan.h"
+#include "kernels/wasm/wasm.h"
 
 typedef struct sums {
     v128_t even, odd;
@@ -14,8 +15,8 @@ static inline void dot(sums *s, v128_t c0, v128_t c1, const int8_t *x) {
     s->odd = wasm_i32x4_add(s->odd, wasm_i32x4_dot_i16x8(c1, wasm_i16x8_shr(v, 8)));
 }
 
-static inline v128_t total(sums s) {
-    return wasm_i32x4_add(s.even, wasm_i32x4_shr(s.odd, 8));
+static inline int32_t total(sums s) {
+    return sum_i32x4(wasm_i32x4_add(s.even, wasm_i32x4_shr(s.odd, 8)));
 }
 
 void bitnet_scan2_simd128(const bitnet_scan2_args *a) {

@@ -2,6 +2,7 @@
  * tern_matmul_relaxed.c: activations first, codes, at most 63, second, and two products are within
  * 2 * 63 * 127 = 16002. As there, the dots of a block start from zero, and half a group is all that
  * fifteen registers hold. */
+#include "kernels/scan.h"
 #include "kernels/wasm/scan_simd128.h"
 
 #if defined(__wasm_relaxed_simd__)
@@ -35,7 +36,7 @@ static void scan(const bitnet_scan6_args *a, int32_t r, int32_t t) {
             sum_lo[p] = wasm_i32x4_add(sum_lo[p], block_lo);
         }
     UNROLL for (int p = 0; p < MAX_PARTS; p++) {
-        scan6_store(a, t, r + 4 * p, sum_hi[p], sum_lo[p]);
+        scan6_store_4(a, t, r + 4 * p, (i32x4)sum_hi[p], (i32x4)sum_lo[p]);
     }
 }
 

@@ -6,6 +6,7 @@
  * so that c_0 need not be taken out. c < 2^14, hence two products are within 2^23, and their 32-bit sums
  * may wrap on the way: the true one fits.
  */
+#include "kernels/scan.h"
 #include "kernels/wasm/scan_simd128.h"
 
 #define MAX_PARTS 2
@@ -61,7 +62,7 @@ static void scan(const bitnet_scan6_args *a, int32_t r, int32_t t) {
         }
     }
     UNROLL for (int p = 0; p < MAX_PARTS; p++) {
-        scan6_store(a, t, r + 4 * p, sum_hi[p], sum_lo[p]);
+        scan6_store_4(a, t, r + 4 * p, (i32x4)sum_hi[p], (i32x4)sum_lo[p]);
     }
 }
 

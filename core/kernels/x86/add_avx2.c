@@ -10,6 +10,5 @@ void bitnet_add_avx2(float *y, const float *x, size_t n) {
         _mm256_storeu_ps(y + i, a);
         _mm256_storeu_ps(y + i + 8, b);
     }
-    for (; i < n; i++)
-        y[i] += x[i];
+    if (i < n) bitnet_add_c(y + i, x + i, n - i);
 }

@@ -16,6 +16,5 @@ void bitnet_f16_to_f32_avx2(float *y, const uint16_t *x, size_t n) {
         for (size_t j = i; j < i + 8 && any_nan(h); j++)
             y[j] = f16_to_f32(x[j]);
     }
-    for (; i < n; i++)
-        y[i] = f16_to_f32(x[i]);
+    if (i < n) bitnet_f16_to_f32_c(y + i, x + i, n - i);
 }

@@ -10,8 +10,5 @@ void bitnet_f32_to_f16_avx2(uint16_t *y, const float *x, size_t n) {
         __m256 v = _mm256_max_ps(_mm256_min_ps(_mm256_loadu_ps(x + i), max), min);
         _mm_storeu_si128((__m128i *)(void *)(y + i), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
-    for (; i < n; i++) {
-        float v = x[i] < BITNET_F16_MAX ? x[i] : BITNET_F16_MAX;
-        y[i] = f32_to_f16(v > -BITNET_F16_MAX ? v : -BITNET_F16_MAX);
-    }
+    if (i < n) bitnet_f32_to_f16_c(y + i, x + i, n - i);
 }

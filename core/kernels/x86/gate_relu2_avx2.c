@@ -9,8 +9,5 @@ void bitnet_gate_relu2_avx2(float *y, const float *gate, const float *up, size_t
         __m256 g = _mm256_max_ps(_mm256_loadu_ps(gate + i), _mm256_setzero_ps());
         _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(g, g), _mm256_loadu_ps(up + i)));
     }
-    for (; i < n; i++) {
-        float g = gate[i] > 0.0f ? gate[i] : 0.0f;
-        y[i] = (g * g) * up[i];
-    }
+    if (i < n) bitnet_gate_relu2_c(y + i, gate + i, up + i, n - i);
 }

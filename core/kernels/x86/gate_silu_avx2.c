@@ -10,6 +10,5 @@ void bitnet_gate_silu_avx2(float *y, const float *gate, const float *up, size_t 
         __m256 below = _mm256_add_ps(one, exp8(_mm256_xor_ps(g, sign)));
         _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_div_ps(g, below), _mm256_loadu_ps(up + i)));
     }
-    for (; i < n; i++)
-        y[i] = (gate[i] / (1.0f + bitnet_expf(-gate[i]))) * up[i];
+    if (i < n) bitnet_gate_silu_c(y + i, gate + i, up + i, n - i);
 }

@@ -1,7 +1,7 @@
 /* scan2_avx2.c: 128 of a row's 256 codes are one register and meet activations that lie together. A
  * 16-bit lane gains 2 * 3 * 127 by each of 8 registers of a block, 6096, and is widened after it.
  */
-#include "kernels/kernels.h"
+#include "kernels/scan.h"
 #include "kernels/x86/x86.h"
 
 static inline __m256i load(const void *p) {
@@ -47,8 +47,6 @@ void bitnet_scan2_avx2(const bitnet_scan2_args *a) {
             sum_hi = widen(sum_hi, hi);
             sum_lo = widen(sum_lo, lo);
         }
-        const float sum = (float)(2 * add_lanes(sum_hi) - a->hi_sum) * 128.0f +
-                          (float)(2 * add_lanes(sum_lo) - a->lo_sum);
-        a->y[r] += sum * (a->scale * a->d[r]) * 0.125f;
+        scan2_store(a, r, add_lanes(sum_hi), add_lanes(sum_lo));
     }
 }

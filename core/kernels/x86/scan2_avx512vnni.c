@@ -1,5 +1,5 @@
 /* scan2_avx512vnni.c: a row's 256 codes are one register and meet 256 activations that lie together. */
-#include "kernels/kernels.h"
+#include "kernels/scan.h"
 #include "kernels/x86/x86.h"
 
 static inline __m512i load(const void *p) {
@@ -27,10 +27,7 @@ void bitnet_scan2_avx512vnni(const bitnet_scan2_args *a) {
                 v = _mm512_srli_epi16(v, 2);
             }
         }
-        const int32_t sum_hi = _mm512_reduce_add_epi32((__m512i)(hi[0] + hi[1]));
-        const int32_t sum_lo = _mm512_reduce_add_epi32((__m512i)(lo[0] + lo[1]));
-        const float sum =
-            (float)(2 * sum_hi - a->hi_sum) * 128.0f + (float)(2 * sum_lo - a->lo_sum);
-        a->y[r] += sum * (a->scale * a->d[r]) * 0.125f;
+        scan2_store(a, r, _mm512_reduce_add_epi32((__m512i)(hi[0] + hi[1])),
+                    _mm512_reduce_add_epi32((__m512i)(lo[0] + lo[1])));
     }
 }

@@ -1,6 +1,6 @@
 /* scan2_sse41.c: scan2_avx2.c in 128 bits: a 16-bit lane gains 2 * 3 * 127 by each of 16 registers of a
  * block, 12192, and is widened after it. */
-#include "kernels/kernels.h"
+#include "kernels/scan.h"
 #include "kernels/x86/x86.h"
 
 static inline __m128i load(const void *p) {
@@ -39,8 +39,6 @@ void bitnet_scan2_sse41(const bitnet_scan2_args *a) {
         }
         const int32_t all_hi = sum_hi[0] + sum_hi[1] + sum_hi[2] + sum_hi[3];
         const int32_t all_lo = sum_lo[0] + sum_lo[1] + sum_lo[2] + sum_lo[3];
-        const float sum =
-            (float)(2 * all_hi - a->hi_sum) * 128.0f + (float)(2 * all_lo - a->lo_sum);
-        a->y[r] += sum * (a->scale * a->d[r]) * 0.125f;
+        scan2_store(a, r, all_hi, all_lo);
     }
 }

@@ -2,21 +2,11 @@
  * The tokens of a call pass over four groups before the next four are read, so that a batch reads the
  * weights once.
  */
-#include "kernels/kernels.h"
-#include "kernels/x86/x86.h"
+#include "kernels/tern_tiles.h"
+#include "kernels/x86/group_avx512.h"
 
 #define MAX_GROUPS 4
 #define PREFETCH   4096 /* bytes ahead in each stream */
-
-static inline __m512i load(const uint8_t *p) {
-    return _mm512_loadu_si512((const void *)p);
-}
-
-static inline __m512i activations(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm512_set1_epi32(four);
-}
 
 static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
     return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, x);
@@ -25,7 +15,7 @@ static inline i32x16 dot(i32x16 acc, __m512i codes, __m512i x) {
 /* Bits 0-3 of low with bits 4-5 of high. */
 static inline __m512i join(__m512i low, __m512i high) {
     const __m512i nibble = _mm512_set1_epi8(0x0f), all = _mm512_set1_epi8(0x3f);
-    /* low & nibble | high & ~nibble: truth table 0xac of (high, low, nibble) */
+    /* low & nibble | high & ~nibble: truth table 0xca of (nibble, low, high) */
     return _mm512_and_si512(_mm512_ternarylogic_epi32(nibble, low, high, 0xca), all);
 }
 
@@ -53,9 +43,7 @@ __attribute__((always_inline)) static inline void scan(const bitnet_scan6_args *
         sum_hi[g] = sum_lo[g] = (i32x16){0};
     }
     for (int32_t j = 0; j < a->k; j += 16, w += 192) {
-        /* as in tern_matmul */
-        const ptrdiff_t ahead =
-            PREFETCH + (12 * j + PREFETCH < group_size ? 0 : (groups - 1) * group_size);
+        const ptrdiff_t ahead = tern_ahead(12 * j, PREFETCH, group_size, groups);
         UNROLL for (int g = 0; g < groups; g++) {
             const uint8_t *wg = w + g * group_size;
             __m512i field[4];
@@ -70,8 +58,8 @@ __attribute__((always_inline)) static inline void scan(const bitnet_scan6_args *
         }
     }
     UNROLL for (int g = 0; g < groups; g++) {
-        const int32_t row = r + 16 * g, n = a->n - row;
-        const __mmask16 mask = n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+        const int32_t row = r + 16 * g;
+        const __mmask16 mask = first_lanes(a->n - row);
         __m512 y = _mm512_mul_ps(less(sum_hi[g], a->hi_sum[t]), _mm512_set1_ps(128.0f));
         y = _mm512_add_ps(y, less(sum_lo[g], a->lo_sum[t]));
         __m512 d = _mm512_maskz_loadu_ps(mask, a->d + row);

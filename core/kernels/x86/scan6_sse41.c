@@ -2,7 +2,7 @@
  * one; pshufd takes out the four of a field. pmaddubsw saturates: two of its sums, at most 2 * 63 * 127
  * each, still fit in 16 bits, and pmaddwd makes 32-bit lanes, the rows, of them at once.
  */
-#include "kernels/kernels.h"
+#include "kernels/scan.h"
 #include "kernels/x86/x86.h"
 
 static inline __m128i load(const void *p) {
@@ -18,22 +18,6 @@ static inline __m128i join(__m128i low, __m128i high) {
 static inline i32x4 dot2(i32x4 acc, __m128i c0, __m128i c1, __m128i x0, __m128i x1) {
     const __m128i sum = _mm_add_epi16(_mm_maddubs_epi16(c0, x0), _mm_maddubs_epi16(c1, x1));
     return acc + (i32x4)_mm_madd_epi16(sum, _mm_set1_epi16(1));
-}
-
-static inline __m128 less(i32x4 sum, int32_t bias) {
-    return _mm_cvtepi32_ps(_mm_sub_epi32((__m128i)sum, _mm_set1_epi32(bias)));
-}
-
-/* y of token t, rows r .. r+3; rows at or past n are dropped. */
-static inline void store(const bitnet_scan6_args *a, int32_t t, int32_t r, i32x4 hi, i32x4 lo) {
-    const int32_t n = a->n - r;
-    float d[4] = {0};
-    if (n <= 0) return;
-    memcpy(d, a->d + r, (size_t)(n < 4 ? n : 4) * sizeof *d);
-    __m128 y = _mm_mul_ps(less(hi, a->hi_sum[t]), _mm_set1_ps(128.0f));
-    y = _mm_add_ps(y, less(lo, a->lo_sum[t]));
-    y = _mm_mul_ps(y, _mm_mul_ps(_mm_set1_ps(a->scale[t]), _mm_loadu_ps(d)));
-    store_up_to_4(a->y + t * a->ldy + r, y, n);
 }
 
 static void scan(const bitnet_scan6_args *a, int32_t r, int32_t t) {
@@ -60,7 +44,7 @@ static void scan(const bitnet_scan6_args *a, int32_t r, int32_t t) {
                 dot2(sum_lo[q], c0, c1, _mm_shuffle_epi32(xl, 0xaa), _mm_shuffle_epi32(xl, 0xff));
         }
     UNROLL for (int q = 0; q < 4; q++) {
-        store(a, t, r + 4 * q, sum_hi[q], sum_lo[q]);
+        scan6_store_4(a, t, r + 4 * q, sum_hi[q], sum_lo[q]);
     }
 }
 

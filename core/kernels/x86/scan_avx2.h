@@ -1,25 +1,13 @@
-/* scan_avx2.h: what the 256-bit variants of scan6 share. As in tern_avx2.h half a group, rows r .. r+7,
- * is a register wide; 16 weights of it are three registers, put together to four of bytes.
+/* scan_avx2.h: what the 256-bit variants of scan6 share. 16 weights of half a group (group_avx2.h) are
+ * three registers, put together to four of bytes.
  */
 #ifndef BITNET_SCAN_AVX2_H
 #define BITNET_SCAN_AVX2_H
 
-#include "kernels/kernels.h"
-#include "kernels/x86/x86.h"
+#include "kernels/scan.h"
+#include "kernels/x86/group_avx2.h"
 
-#define HALF     8    /* rows of a register */
 #define PREFETCH 4096 /* bytes ahead of the weights */
-
-static inline __m256i load(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
-/* The four activations of a field, for all rows: one broadcasting load. */
-static inline __m256i activations(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm256_set1_epi32(four);
-}
 
 /* Bits 0-3 of low with bits 4-5 of high. */
 static inline __m256i join(__m256i low, __m256i high) {
@@ -49,22 +37,19 @@ __attribute__((always_inline)) static inline void prefetch_block(const uint8_t *
     _mm_prefetch((const char *)w + PREFETCH + 128, _MM_HINT_T0);
 }
 
-static inline __m256 less(i32x8 sum, int32_t bias) {
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32((__m256i)sum, _mm256_set1_epi32(bias)));
+static inline i32x4 lower(i32x8 sum) {
+    return (i32x4)_mm256_castsi256_si128((__m256i)sum);
+}
+
+static inline i32x4 upper(i32x8 sum) {
+    return (i32x4)_mm256_extracti128_si256((__m256i)sum, 1);
 }
 
 /* y of token t, rows r .. r+7; rows at or past n are dropped. */
 static inline void store_half(const bitnet_scan6_args *a, int32_t t, int32_t r, i32x8 hi,
                               i32x8 lo) {
-    const int32_t n = a->n - r;
-    float d[HALF] = {0}, *dst = a->y + t * a->ldy + r;
-    if (n <= 0) return;
-    memcpy(d, a->d + r, (size_t)(n < HALF ? n : HALF) * sizeof *d);
-    __m256 y = _mm256_mul_ps(less(hi, a->hi_sum[t]), _mm256_set1_ps(128.0f));
-    y = _mm256_add_ps(y, less(lo, a->lo_sum[t]));
-    y = _mm256_mul_ps(y, _mm256_mul_ps(_mm256_set1_ps(a->scale[t]), _mm256_loadu_ps(d)));
-    store_up_to_4(dst, _mm256_castps256_ps128(y), n);
-    if (n > 4) store_up_to_4(dst + 4, _mm256_extractf128_ps(y, 1), n - 4);
+    scan6_store_4(a, t, r, lower(hi), lower(lo));
+    scan6_store_4(a, t, r + 4, upper(hi), upper(lo));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* sum16_avx2.h: SUM16 dot products (kernels.h) of four rows with one f32 vector. The rows are f16 or
+/* sum16_avx2.h: SUM16 dot products (kernels.h) of four rows, or one, with one f32 vector. The rows are f16 or
  * f32 weights, or f32 keys of attention. AVX2 and F16C, no FMA.
  *
  * The sixteen lanes are two registers; a tail of k % 16 terms goes on in scalar code on the same
@@ -21,10 +21,6 @@ static inline __m256 row_load8(const void *row, ptrdiff_t j, bool is_f16) {
     if (!is_f16) return _mm256_loadu_ps((const float *)row + j);
     return _mm256_cvtph_ps(
         _mm_loadu_si128((const __m128i *)(const void *)((const uint16_t *)row + j)));
-}
-
-static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
 }
 
 /* Per vector: lanes l and l + 8 are already added; now l + 4, l + 2, l + 1, for four at once. */
@@ -51,43 +47,40 @@ __attribute__((always_inline)) static inline void fetch(const uint8_t *from, con
     }
 }
 
-/* SUM16(j < k) w[i][j] * x[j] for i < 4; fetches from `ahead` on, unless that is NULL */
-__attribute__((always_inline)) static inline __m128
-sum16_dot4(const void *const w[4], const float *x, ptrdiff_t k, const uint8_t *ahead, bool is_f16) {
+/* SUM16(j < k) w[i][j] * x[j] for i < rows, 4 or 1 and a constant; fetches from `ahead` on, unless that is
+ * NULL */
+__attribute__((always_inline)) static inline __m128 sum16_dot(const void *const w[4],
+                                                              const float *x, ptrdiff_t k,
+                                                              const uint8_t *ahead, const int rows,
+                                                              bool is_f16) {
     const ptrdiff_t whole = k - k % 16;
-    __m256 lo[4], hi[4];
-    float lane[4][16], y[4];
-    UNROLL for (int i = 0; i < 4; i++) {
+    __m256 lo[4], hi[4], half[4];
+    float lane[16], y[4] = {0};
+    UNROLL for (int i = 0; i < rows; i++) {
         lo[i] = hi[i] = _mm256_setzero_ps();
     }
     for (ptrdiff_t j = 0; j < whole; j += 16) {
         if (ahead) fetch(ahead + 4 * j * (is_f16 ? 2 : 4), is_f16 ? 128 : 256);
         __m256 x0 = _mm256_loadu_ps(x + j), x1 = _mm256_loadu_ps(x + j + 8);
-        UNROLL for (int i = 0; i < 4; i++) {
+        UNROLL for (int i = 0; i < rows; i++) {
             lo[i] = _mm256_add_ps(lo[i], _mm256_mul_ps(row_load8(w[i], j, is_f16), x0));
             hi[i] = _mm256_add_ps(hi[i], _mm256_mul_ps(row_load8(w[i], j + 8, is_f16), x1));
         }
     }
-    if (whole == k)
-        return sum8_of_4(_mm256_add_ps(lo[0], hi[0]), _mm256_add_ps(lo[1], hi[1]),
-                         _mm256_add_ps(lo[2], hi[2]), _mm256_add_ps(lo[3], hi[3]));
-    UNROLL for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(lane[i], lo[i]);
-        _mm256_storeu_ps(lane[i] + 8, hi[i]);
+    if (whole == k) {
+        UNROLL for (int i = 0; i < 4; i++) {
+            half[i] = _mm256_add_ps(lo[i % rows], hi[i % rows]);
+        }
+        return sum8_of_4(half[0], half[1], half[2], half[3]);
     }
-    for (int i = 0; i < 4; i++) {
+    UNROLL for (int i = 0; i < rows; i++) {
+        _mm256_storeu_ps(lane, lo[i]);
+        _mm256_storeu_ps(lane + 8, hi[i]);
         for (ptrdiff_t j = whole; j < k; j++)
-            lane[i][j - whole] += row_at(w[i], j, is_f16) * x[j];
-        y[i] = sum16(lane[i]);
+            lane[j - whole] += row_at(w[i], j, is_f16) * x[j];
+        y[i] = sum16(lane);
     }
     return _mm_loadu_ps(y);
-}
-
-/* Rows r .. r+3 of a matrix of n rows, row_size bytes apart; past the last row, that one again. */
-static inline void four_rows(const void *rows[4], const void *w, ptrdiff_t row_size, int32_t r,
-                             int32_t n) {
-    for (int32_t i = 0; i < 4; i++)
-        rows[i] = (const uint8_t *)w + (r + i < n ? r + i : n - 1) * row_size;
 }
 
 #endif

@@ -31,10 +31,6 @@ static inline __m128 row_load4(const void *row, ptrdiff_t j, bool is_f16) {
     return f16_to_f32_x4(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)at)));
 }
 
-static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
-}
-
 /* SUM16(j < k) row[j] * x[j], goes on behind the `whole` elements whose lanes are in acc. */
 static inline float sum16_finish(const __m128 acc[4], const void *row, const float *x,
                                  ptrdiff_t whole, ptrdiff_t k, bool is_f16) {

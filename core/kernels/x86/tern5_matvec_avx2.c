@@ -24,7 +24,7 @@ __attribute__((always_inline)) static inline void step(u16x16 sum[MAX_HALVES], c
     UNROLL for (int h = 0; h < halves; h++) {
         const uint8_t *at = w + (size_t)(h / 2) * group_size + h % 2 * 32;
         if (h % 2 == 0) _mm_prefetch((const char *)at + PREFETCH, _MM_HINT_T0);
-        __m256i c = _mm256_xor_si256(weights(at), _mm256_set1_epi8(-128));
+        __m256i c = _mm256_xor_si256(load(at), _mm256_set1_epi8(-128));
         UNROLL for (int f = 0; f < 5; f++) {
             sum[h] += (u16x16)_mm256_maddubs_epi16(digit(c), activations(x + 4 * f));
             KEEP(sum[h]);
@@ -61,10 +61,6 @@ __attribute__((always_inline)) static inline void rows(const bitnet_tern_args *a
 }
 
 void bitnet_tern5_matvec_avx2(const bitnet_tern_args *a) {
-    for (int32_t t = 0; t < a->m; t++) {
-        int32_t r = 0;
-        for (; a->n - r > 16; r += 32)
-            rows(a, r, t, 4);
-        if (r < a->n) rows(a, r, t, 2);
-    }
+    for (int32_t t = 0; t < a->m; t++)
+        ROWS_BY_32(rows, t);
 }

@@ -1,27 +1,21 @@
-/* tern_avx2.h: what the two 256-bit variants of tern_matmul share. A 64-byte vector of a group is two
- * registers, rows 0 .. 7 and rows 8 .. 15; their 32-bit lanes are the rows. Here such a half group is
- * the unit: rows r .. r+7 of the matrix, r a multiple of 8.
- */
+/* tern_avx2.h: what the ternary kernels of 256 bits share, in half groups as group_avx2.h has them. */
 #ifndef BITNET_TERN_AVX2_H
 #define BITNET_TERN_AVX2_H
 
 #include "kernels/tern_tiles.h"
-#include "kernels/x86/x86.h"
+#include "kernels/x86/group_avx2.h"
 
-#define HALF       8 /* rows of a register */
 #define MAX_HALVES 4
 #define PREFETCH   6144 /* bytes ahead in each stream; docs/speed.md */
 
-static inline __m256i weights(const uint8_t *w) {
-    return _mm256_loadu_si256((const __m256i *)(const void *)w);
-}
-
-/* The four activations of a field, for all rows: one broadcasting load. */
-static inline __m256i activations(const int8_t *x) {
-    int32_t four;
-    memcpy(&four, x, 4);
-    return _mm256_set1_epi32(four);
-}
+/* All rows of token t by fn(a, r, t, halves): two groups side by side, of the last one its halves. */
+#define ROWS_BY_32(fn, t)                                                                          \
+    do {                                                                                           \
+        int32_t r = 0;                                                                             \
+        for (; a->n - r > 16; r += 32)                                                             \
+            fn(a, r, t, 4);                                                                        \
+        if (r < a->n) fn(a, r, t, 2);                                                              \
+    } while (0)
 
 /* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
 static inline void store_half(const bitnet_tern_args *a, int32_t t, int32_t r, i32x8 acc) {

@@ -10,7 +10,7 @@
 /* sum[f][0]: rows 64 f + 4 l (and + 16 in the upper words of a lane), sum[f][1]: 32 more */
 static inline void add_two(u16x16 sum[4][2], const uint8_t *w0, const uint8_t *w1, int16_t two) {
     const __m256i x = _mm256_set1_epi16(two), mask = _mm256_set1_epi8(3);
-    const __m256i v0 = weights(w0), v1 = weights(w1);
+    const __m256i v0 = load(w0), v1 = load(w1);
     __m256i v[2] = {_mm256_unpacklo_epi8(v0, v1), _mm256_unpackhi_epi8(v0, v1)};
     UNROLL for (int f = 0; f < 4; f++) {
         UNROLL for (int h = 0; h < 2; h++) {
@@ -69,10 +69,9 @@ void bitnet_tern_cols_avx2(const bitnet_tern_cols_args *a) {
         half(a, acc, a->w + r / 4);
         half(a, acc + 8, a->w + r / 4 + 32);
         for (int32_t i = 0; i < BITNET_COL_ROWS && r + i < a->n; i += 4) {
-            __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(acc + i));
-            __m128 y = _mm_cvtepi32_ps(_mm_sub_epi32(v, _mm_set1_epi32(a->xsum)));
-            y = _mm_mul_ps(_mm_div_ps(y, _mm_set1_ps(a->s)), _mm_set1_ps(a->w_scale));
-            store_up_to_4(a->y + r + i, y, a->n - r - i);
+            i32x4 v;
+            memcpy(&v, acc + i, sizeof v);
+            store_up_to_4(a->y + r + i, tern_value_4(v, a->xsum, a->s, a->w_scale), a->n - r - i);
         }
     }
 }

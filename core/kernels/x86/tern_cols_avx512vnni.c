@@ -28,10 +28,7 @@ static inline void add_four(i32x16 acc[4][4], const uint8_t *const w[4], int32_t
 static void store(const bitnet_tern_cols_args *a, int32_t r, i32x16 acc) {
     const int32_t n = a->n - r;
     if (n <= 0) return;
-    __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32((__m512i)acc, _mm512_set1_epi32(a->xsum)));
-    y = _mm512_div_ps(y, _mm512_set1_ps(a->s));
-    y = _mm512_mul_ps(y, _mm512_set1_ps(a->w_scale));
-    _mm512_mask_storeu_ps(a->y + r, first_lanes(n), y);
+    _mm512_mask_storeu_ps(a->y + r, first_lanes(n), value(acc, a->xsum, a->s, a->w_scale));
 }
 
 /* The last columns, up to four: what is missing has activation 0. */

@@ -99,13 +99,11 @@ static inline __m512 quotient(__m512 a, float s, float inv) {
 
 /* f32(acc - xsum) / s * w_scale, in that order; rows at or past n are dropped. */
 static inline void store(const bitnet_tern_args *a, int32_t r, int32_t t, const int32_t *acc) {
-    const int32_t n = a->n - r;
-    const __mmask16 mask = (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
     __m512i v = _mm512_load_si512((const void *)acc);
     __m512 y = _mm512_cvtepi32_ps(_mm512_sub_epi32(v, _mm512_set1_epi32(a->xsum[t])));
     y = quotient(y, a->s[t], 1.0f / a->s[t]);
     y = _mm512_mul_ps(y, _mm512_set1_ps(a->w_scale));
-    _mm512_mask_storeu_ps(a->y + t * a->ldy + r, mask, y);
+    _mm512_mask_storeu_ps(a->y + t * a->ldy + r, first_lanes(a->n - r), y);
 }
 
 /* Groups from row r on, tokens t and up; blocks and groups are constants where this is inlined. */

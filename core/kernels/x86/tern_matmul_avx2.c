@@ -44,7 +44,7 @@ __attribute__((always_inline)) static inline void decode_block(i32x8 acc[MAX_HAL
         UNROLL for (int h = 0; h < halves; h++) {
             const uint8_t *wh = w + h / 2 * group_size + h % 2 * 32;
             if (h % 2 == 0) _mm_prefetch((const char *)wh + ahead, _MM_HINT_T0);
-            __m256i v = weights(wh), v4 = _mm256_srli_epi16(v, 4);
+            __m256i v = load(wh), v4 = _mm256_srli_epi16(v, 4);
             once[h] = dot(once[h], _mm256_and_si256(v, mask0), x0);
             times4[h] = dot(times4[h], _mm256_and_si256(v, mask1), x1);
             once[h] = dot(once[h], _mm256_and_si256(v4, mask0), x2);
@@ -92,7 +92,7 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
         }
         for (int32_t b = left < FLUSH ? left : FLUSH; b > 0; b--, w += 64, x += 16) {
             UNROLL for (int f = 0; f < 4; f++) {
-                __m256i codes = _mm256_and_si256(_mm256_srli_epi16(weights(w), 2 * f), mask);
+                __m256i codes = _mm256_and_si256(_mm256_srli_epi16(load(w), 2 * f), mask);
                 UNROLL12 for (int i = 0; i < tokens; i++) {
                     sum[i] = dot(sum[i], codes, activations(x + i * k + 4 * f));
                 }
@@ -107,18 +107,11 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
     }
 }
 
-static void decode_token(const bitnet_tern_args *a, int32_t t) {
-    int32_t r = 0;
-    for (; a->n - r > 16; r += 32)
-        decode(a, r, t, 4);
-    if (r < a->n) decode(a, r, t, 2);
-}
-
 void bitnet_tern_matmul_avx2(const bitnet_tern_args *a) {
     int32_t t = 0;
     TILES(12, HALF) prefill(a, r, t, 12);
     TILES(8, HALF) prefill(a, r, t, 8);
     TILES(4, HALF) prefill(a, r, t, 4);
     TILES(2, HALF) prefill(a, r, t, 2);
-    if (t < a->m) decode_token(a, t);
+    if (t < a->m) ROWS_BY_32(decode, t);
 }

@@ -39,7 +39,7 @@ __attribute__((always_inline)) static inline void decode(const bitnet_tern_args 
         UNROLL for (int h = 0; h < halves; h++) {
             const uint8_t *wh = w + h / 2 * group_size + h % 2 * 32;
             if (h % 2 == 0) _mm_prefetch((const char *)wh + ahead, _MM_HINT_T0);
-            __m256i v = weights(wh);
+            __m256i v = load(wh);
             KEEP(v); /* or GCC reads it from memory three times */
             __m256i v4 = _mm256_srli_epi16(v, 4);
             once[h] = dot(once[h], _mm256_and_si256(v, mask0), x0);
@@ -67,8 +67,8 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
     }
     for (int32_t b = 0; b < a->k / 16; b++, w += 64, x += 16) {
         UNROLL for (int f = 0; f < 4; f++) {
-            __m256i low = _mm256_and_si256(_mm256_srli_epi16(weights(w), 2 * f), mask);
-            __m256i high = _mm256_and_si256(_mm256_srli_epi16(weights(w + 32), 2 * f), mask);
+            __m256i low = _mm256_and_si256(_mm256_srli_epi16(load(w), 2 * f), mask);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(load(w + 32), 2 * f), mask);
             UNROLL for (int i = 0; i < tokens; i++) {
                 __m256i xi = activations(x + i * k + 4 * f);
                 acc[i][0] = dot(acc[i][0], low, xi);
@@ -82,17 +82,10 @@ __attribute__((always_inline)) static inline void prefill(const bitnet_tern_args
     }
 }
 
-static void decode_token(const bitnet_tern_args *a, int32_t t) {
-    int32_t r = 0;
-    for (; a->n - r > 16; r += 32)
-        decode(a, r, t, 4);
-    if (r < a->n) decode(a, r, t, 2);
-}
-
 void bitnet_tern_matmul_avxvnni(const bitnet_tern_args *a) {
     int32_t t = 0;
     TILES(5, BITNET_ROW_GROUP) prefill(a, r, t, 5);
     TILES(4, BITNET_ROW_GROUP) prefill(a, r, t, 4);
     TILES(2, BITNET_ROW_GROUP) prefill(a, r, t, 2);
-    if (t < a->m) decode_token(a, t);
+    if (t < a->m) ROWS_BY_32(decode, t);
 }

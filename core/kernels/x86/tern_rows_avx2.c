@@ -5,13 +5,12 @@
  * Registers: 8 accumulators, 2 masks, a vector, its shift, a product; activations come from memory.
  */
 #include "kernels/x86/tern_avx2.h"
+#include "kernels/x86/tern_rows_x86.h"
 
-#define ROWS  4
 #define FLUSH 8
-#define AHEAD 12 /* rows asked for before they are summed; docs/speed.md */
 
 static inline u16x16 dot(u16x16 acc, __m256i codes, const int8_t *x) {
-    acc += (u16x16)_mm256_maddubs_epi16(codes, weights((const uint8_t *)x));
+    acc += (u16x16)_mm256_maddubs_epi16(codes, load(x));
     KEEP(acc);
     return acc;
 }
@@ -26,7 +25,7 @@ static inline void add_blocks(i32x8 acc[ROWS], const uint8_t *w[ROWS], const uin
     }
     for (int32_t b = 0; b < n; b++, x += BITNET_K_BLOCK) {
         UNROLL for (int r = 0; r < ROWS; r++) {
-            const __m256i v = weights(w[r] + 32 * b), v4 = _mm256_srli_epi16(v, 4);
+            const __m256i v = load(w[r] + 32 * b), v4 = _mm256_srli_epi16(v, 4);
             _mm_prefetch((const char *)ahead[r] + 32 * b, _MM_HINT_T0);
             times4[r] = dot(times4[r], _mm256_and_si256(v4, mask1), x);
             once[r] = dot(once[r], _mm256_and_si256(v4, mask0), x + 32);
@@ -51,7 +50,7 @@ static void four_rows(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
                       const int32_t next[ROWS]) {
     const uint8_t *w[ROWS], *ahead[ROWS];
     i32x8 acc[ROWS];
-    float out[ROWS];
+    __m128i sum[ROWS];
     UNROLL for (int r = 0; r < ROWS; r++) {
         w[r] = a->w + row[r] * (ptrdiff_t)(a->k / 4);
         ahead[r] = a->w + next[r] * (ptrdiff_t)(a->k / 4);
@@ -59,22 +58,12 @@ static void four_rows(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
     }
     for (int32_t b = 0, left = a->k / BITNET_K_BLOCK; left > 0; b += FLUSH, left -= FLUSH)
         add_blocks(acc, w, ahead, a->xq + b * BITNET_K_BLOCK, left < FLUSH ? left : FLUSH);
-    const __m128i sum = _mm_hadd_epi32(_mm_hadd_epi32(fold(acc[0]), fold(acc[1])),
-                                       _mm_hadd_epi32(fold(acc[2]), fold(acc[3])));
-    __m128 y = _mm_cvtepi32_ps(_mm_sub_epi32(sum, _mm_set1_epi32(a->xsum)));
-    y = _mm_mul_ps(_mm_div_ps(y, _mm_set1_ps(a->s)), _mm_set1_ps(a->w_scale));
-    _mm_storeu_ps(out, y);
-    for (int r = 0; r < ROWS; r++)
-        a->y[row[r]] = out[r];
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        sum[r] = fold(acc[r]);
+    }
+    store_rows(a, row, sum);
 }
 
 void bitnet_tern_rows_avx2(const bitnet_tern_rows_args *a) {
-    for (int32_t i = 0; i < a->n; i += ROWS) {
-        int32_t row[ROWS], next[ROWS]; /* past the end: the last one again */
-        for (int r = 0; r < ROWS; r++) {
-            row[r] = a->row[i + r < a->n ? i + r : a->n - 1];
-            next[r] = i + r + AHEAD < a->n ? a->row[i + r + AHEAD] : row[r];
-        }
-        four_rows(a, row, next);
-    }
+    tern_rows(a, four_rows);
 }

@@ -2,13 +2,9 @@
  * is made of 32 of each block, for four rows at a time. A field stays where it is in its byte and has an
  * accumulator of its own, up to 64 times too large, divided exactly at the end: a lane gains at most
  * 4 * 64*2*127 < 2^16 per register.
- *
- * The rows listed lie apart, so nothing but this knows what will be read: AHEAD rows before it.
  */
 #include "kernels/x86/tern_avx512.h"
-
-#define ROWS  4
-#define AHEAD 12 /* docs/speed.md */
+#include "kernels/x86/tern_rows_x86.h"
 
 static inline __m512i mask_of(int f) {
     return _mm512_set1_epi8((char)(3 << (6 - 2 * f)));
@@ -40,23 +36,12 @@ static inline __m128i sum_fields(const i32x16 acc[4]) {
     return _mm_add_epi32(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
 }
 
-static inline void store(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
-                         i32x16 acc[ROWS][4]) {
-    const __m128i sum = _mm_hadd_epi32(_mm_hadd_epi32(sum_fields(acc[0]), sum_fields(acc[1])),
-                                       _mm_hadd_epi32(sum_fields(acc[2]), sum_fields(acc[3])));
-    __m128 y = _mm_cvtepi32_ps(_mm_sub_epi32(sum, _mm_set1_epi32(a->xsum)));
-    float out[ROWS];
-    y = _mm_mul_ps(_mm_div_ps(y, _mm_set1_ps(a->s)), _mm_set1_ps(a->w_scale));
-    _mm_storeu_ps(out, y);
-    for (int r = 0; r < ROWS; r++)
-        a->y[row[r]] = out[r];
-}
-
 static void four_rows(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
                       const int32_t next[ROWS]) {
     const uint8_t *w[ROWS], *ahead[ROWS];
     const int8_t *x = a->xq;
     i32x16 acc[ROWS][4];
+    __m128i sum[ROWS];
     int32_t k = a->k;
     UNROLL for (int r = 0; r < ROWS; r++) {
         w[r] = a->w + row[r] * (ptrdiff_t)(a->k / 4);
@@ -80,16 +65,12 @@ static void four_rows(const bitnet_tern_rows_args *a, const int32_t row[ROWS],
         }
     }
     if (k > 0) add_block(acc, w, x);
-    store(a, row, acc);
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        sum[r] = sum_fields(acc[r]);
+    }
+    store_rows(a, row, sum);
 }
 
 void bitnet_tern_rows_avx512vnni(const bitnet_tern_rows_args *a) {
-    for (int32_t i = 0; i < a->n; i += ROWS) {
-        int32_t row[ROWS], next[ROWS]; /* past the end: the last one again */
-        for (int r = 0; r < ROWS; r++) {
-            row[r] = a->row[i + r < a->n ? i + r : a->n - 1];
-            next[r] = i + r + AHEAD < a->n ? a->row[i + r + AHEAD] : row[r];
-        }
-        four_rows(a, row, next);
-    }
+    tern_rows(a, four_rows);
 }

@@ -21,7 +21,7 @@ typedef int32_t i32x16 __attribute__((vector_size(64)));
 
 /* A mask of the first n of sixteen lanes, n >= 1; above 16 means all. */
 static inline uint16_t first_lanes(int32_t n) {
-    return n >= 16 ? 0xffff : (uint16_t)((1u << n) - 1);
+    return (uint16_t)(n >= 16 ? 0xffffu : (1u << n) - 1);
 }
 
 #endif
