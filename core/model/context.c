@@ -265,7 +265,9 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     if (n < 1 || !tokens_are_valid(c, tok, n)) return BITNET_E_INVAL;
     if (n > c->n_ctx) return BITNET_E_CTX_FULL;
     int32_t same = bitnet_ctx_match(c, tok, n);
-    if (same == n && c->len == n && c->n_rows > 0) return BITNET_OK;
+    const bool has_logits =
+        c->n_rows > 0 && c->logits_of == c; /* no other's step overwrites them */
+    if (same == n && c->len == n && has_logits) return BITNET_OK;
     if (same == n)
         same = n - 1; /* the logits wanted are not those at hand: compute the last again */
     c->len = same;
