@@ -75,7 +75,8 @@ const char *bitnet_finish_name(bitnet_finish f) {
     return names[f];
 }
 
-/* Everything a step needs beside the context: after this nothing is allocated until free. */
+/* Everything a step needs beside the context: after this only a submit allocates, its request, and a load,
+ * the tokens while it runs. */
 static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *desc,
                                   bitnet_error *err) {
     const bitnet_allocator *a = &e->allocator;

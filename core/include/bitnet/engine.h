@@ -139,7 +139,8 @@ BITNET_API bitnet_status bitnet_engine_save(bitnet_engine *e, void *out, size_t 
 /* A refusal leaves the timeline as it was:
  *   E_FORMAT       state.magic, state.length, state.checksum, state.token: not a state, or damaged
  *   E_UNSUPPORTED  state.version, state.model, state.cache_type: of something else
- *   E_CTX_FULL     state.ctx: longer than the window */
+ *   E_CTX_FULL     state.ctx: longer than the window
+ *   E_NOMEM        state.memory: the tokens are copied meanwhile */
 BITNET_API bitnet_status bitnet_engine_load(bitnet_engine *e, const void *data, size_t size,
                                             bitnet_error *err);
 BITNET_API const char *
