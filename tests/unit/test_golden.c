@@ -238,12 +238,12 @@ static uint64_t hash_of_run(const bitnet_model_desc *how, int32_t n_batch) {
     size_t len;
     char *text = test_file_read("tests/golden/bitnet-tales.valid.txt", &len);
     bitnet_token ids[4096];
-    int32_t n = bitnet_tokenize(t.model, text, 1000, 0, ids, 4096),
+    int32_t n = bitnet_tokenize(t.model, text, TEST_IS_SLOW ? 400 : 1000, 0, ids, 4096),
             n_vocab = bitnet_model_get_info(t.model).n_vocab;
     bitnet_ctx *ctx;
     bitnet_ctx_desc cd = {.model = t.model, .n_batch = n_batch};
     assert_int_equal(bitnet_ctx_create(&ctx, &cd, NULL), BITNET_OK);
-    assert_true(n > 100);
+    assert_true(n > 20 + 64); /* more than the largest batch */
     assert_int_equal(bitnet_ctx_sync(ctx, ids, n - 20), BITNET_OK);
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     for (int32_t i = n - 20; i < n; i++) {
