@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Keeps the pages true. For every *.md of the project:
 
+    fences           each is closed before the next one opens
     links            relative ones lead to a file that exists, and to a heading when they name one
     ```sh test       the commands are run with bash -eu in the root and must succeed
     ```text output   what the `sh test` block before it must print, but for newlines at the end
@@ -26,6 +27,18 @@ def headings(page):
     """GitHub's anchors: lower case, spaces to dashes, punctuation dropped."""
     text = FENCE.sub("", page.read_text())
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+def check_fences(text):
+    opened = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.startswith("```"):
+            continue
+        if opened and line != "```":
+            yield f"the fence of line {opened} is still open where line {number} opens another"
+        opened = None if opened and line == "```" else number
+    if opened:
+        yield f"the fence of line {opened} is never closed"
 
 
 def check_links(page, text):
@@ -68,7 +81,7 @@ def main():
     for page in pages:
         text = page.read_text()
         n_blocks += sum(bool(mark) for _, mark, _ in FENCE.findall(text))
-        found += [f"{page.relative_to(ROOT)}: {fault}" for fault in (*check_links(page, text), *check_blocks(text))]
+        found += [f"{page.relative_to(ROOT)}: {fault}" for fault in (*check_fences(text), *check_links(page, text), *check_blocks(text))]
     print(*found, f"{len(pages)} pages, {n_blocks} tested blocks, {len(found)} faults", sep="\n")
     return 1 if found or not pages else 0
 

@@ -75,7 +75,8 @@ const char *bitnet_finish_name(bitnet_finish f) {
     return names[f];
 }
 
-/* Everything a step needs beside the context: after this nothing is allocated until free. */
+/* Everything a step needs beside the context: after this only a submit allocates, its request, and a load,
+ * the tokens while it runs. */
 static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *desc,
                                   bitnet_error *err) {
     const bitnet_allocator *a = &e->allocator;
@@ -350,36 +351,44 @@ static bitnet_finish finish_of(const bitnet_engine *e, const request *r, bitnet_
                                                          : BITNET_FINISH_NONE;
 }
 
-/* From the pass's next row of logits. */
-static bitnet_token draw(bitnet_engine *e, request *r, const float *logits) {
-    const int32_t row = e->pass.row, n_tokens = r->n_prompt + r->timings.n_generated;
+/* As bitnet_sampler_next; the time is the request's. */
+static bitnet_token timed_next(bitnet_engine *e, request *r, const float *logits,
+                               const bitnet_tail *tail) {
+    uint64_t before = bitnet_os_now_ns();
+    bitnet_token token = bitnet_sampler_next(&r->sampler, logits, tail, e->n_vocab, r->tokens,
+                                             r->n_prompt + r->timings.n_generated, e->scratch);
+    r->timings.sample_s += since(before, bitnet_os_now_ns());
+    return token;
+}
+
+/* From the pass's next row of logits; the status is that of computing those left out, if it had to. */
+static bitnet_status draw(bitnet_engine *e, request *r, const float *logits, bitnet_token *out) {
+    const int32_t row = e->pass.row;
     const bitnet_tail tail = bitnet_ctx_tail_at(e->ctx, row);
-    bitnet_token token = bitnet_sampler_next(&r->sampler, logits, &tail, e->n_vocab, r->tokens,
-                                             n_tokens, e->scratch);
-    const bool is_open = token == BITNET_TOKEN_OPEN;
+    *out = timed_next(e, r, logits, &tail);
+    const bool is_open = *out == BITNET_TOKEN_OPEN;
     if (row == 0 || is_open) bitnet_wants_result(&r->wants, &tail, is_open);
-    if (!is_open) return token;
+    if (!is_open) return BITNET_OK;
     bitnet_status st = bitnet_ctx_complete(e->ctx);
-    return st < 0 ? st
-                  : bitnet_sampler_next(&r->sampler, logits, NULL, e->n_vocab, r->tokens, n_tokens,
-                                        e->scratch);
+    if (st >= 0) *out = timed_next(e, r, logits, NULL);
+    return st;
 }
 
 /* The token behind the pass's next row of logits. */
 static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
     pass *p = &e->pass;
     const float *logits = bitnet_ctx_logits_at(e->ctx, p->row);
-    uint64_t before = bitnet_os_now_ns();
     int32_t n_tokens = r->n_prompt + r->timings.n_generated;
-    bitnet_token token = draw(e, r, logits);
+    bitnet_token token;
+    bitnet_status st = draw(e, r, logits, &token);
     uint64_t now = bitnet_os_now_ns();
-    if (token < 0) {
+    if (st < 0 || token < 0) {
         end_pass(e, r, now);
+        if (st < 0) return end_with_error(e, r, st, "computing the logits that were left out");
         return end_with_error(e, r, BITNET_E_BACKEND,
                               "sampling (a logit is not finite, or every token is banned)");
     }
     bool is_first = r->timings.n_generated++ == 0;
-    r->timings.sample_s += since(before, now);
     r->tokens[n_tokens] = token;
     record_token(e, r, token, now);
     p->took_ns += now - step_ns;

@@ -132,8 +132,10 @@ bitnet_status bitnet_state_read(bitnet_ctx *ctx, const bitnet_model *m, const ui
     const int32_t n = (int32_t)h.n_tokens;
     bitnet_status st = check(&h, m, bitnet_ctx_size(ctx), data, size, err);
     if (st < 0) return st;
-    bitnet_ctx_clear(ctx);
-    if (n == 0) return BITNET_OK;
+    if (n == 0) {
+        bitnet_ctx_clear(ctx);
+        return BITNET_OK;
+    }
     const size_t tokens_size = (size_t)n * sizeof(bitnet_token);
     bitnet_token *tok = bitnet_alloc(&m->allocator, tokens_size);
     if (!tok) return bitnet_fail(err, BITNET_E_NOMEM, "state.memory", "no memory for %d tokens", n);

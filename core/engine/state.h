@@ -22,7 +22,8 @@ void bitnet_state_seal(uint8_t *state, size_t size);
 /* The timeline becomes that of the bytes; on a refusal it is what it was.
  *   E_FORMAT       state.magic, state.length, state.checksum, state.token
  *   E_UNSUPPORTED  state.version, state.model, state.cache_type: made by something else
- *   E_CTX_FULL     state.ctx: more tokens than the window has room for */
+ *   E_CTX_FULL     state.ctx: more tokens than the window has room for
+ *   E_NOMEM        state.memory */
 bitnet_status bitnet_state_read(bitnet_ctx *ctx, const bitnet_model *m, const uint8_t *data,
                                 size_t size, bitnet_error *err);
 

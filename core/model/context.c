@@ -98,6 +98,11 @@ static int32_t default_batch(int32_t n_batch, int32_t n_ctx) {
     return n_batch < n_ctx ? n_batch : n_ctx;
 }
 
+static int32_t default_logits(int32_t n_logits, int32_t n_batch) {
+    if (n_logits < 1) n_logits = 1;
+    return n_logits < n_batch ? n_logits : n_batch;
+}
+
 static size_t logits_size(const bitnet_ctx *c) {
     return (size_t)c->n_logits * (size_t)c->model->hp.n_vocab * sizeof(float);
 }
@@ -125,16 +130,19 @@ static bitnet_backend_need need_of(const bitnet_model *m, int32_t n_ctx, int32_t
     return need;
 }
 
-uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits) {
+void bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits,
+                     uint64_t *scratch, uint64_t *backend) {
     bitnet_backend_need need = need_of(m, n_ctx, default_batch(n_batch, n_ctx));
     uint64_t size[N_ACTS], floats = 0;
+    n_logits = default_logits(n_logits, need.n_batch);
     act_sizes(size, &m->hp, need.n_batch, n_logits);
     for (size_t i = 0; i < N_ACTS; i++)
         floats += size[i];
     floats += (uint64_t)n_ctx * (uint64_t)m->hp.n_rot; /* cosines and sines */
-    return floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
-           (uint64_t)need.n_batch * sizeof(bitnet_token) +
-           (uint64_t)n_logits * sizeof(bitnet_head_row) + m->ops->plan(m->backend, &need);
+    *scratch = floats * sizeof(float) + (uint64_t)n_ctx * sizeof(bitnet_token) +
+               (uint64_t)need.n_batch * sizeof(bitnet_token) +
+               (uint64_t)n_logits * sizeof(bitnet_head_row);
+    *backend = m->ops->plan(m->backend, &need);
 }
 
 bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, bitnet_error *err) {
@@ -154,9 +162,7 @@ bitnet_status bitnet_ctx_create(bitnet_ctx **out, const bitnet_ctx_desc *desc, b
     c->allocator = m->allocator;
     c->n_ctx = n_ctx;
     c->n_batch = default_batch(desc->n_batch, n_ctx);
-    c->n_logits = desc->n_logits < 1            ? 1
-                  : desc->n_logits < c->n_batch ? desc->n_logits
-                                                : c->n_batch;
+    c->n_logits = default_logits(desc->n_logits, c->n_batch);
     c->tok = bitnet_alloc(&c->allocator, (size_t)n_ctx * sizeof *c->tok);
     c->batch_tok = bitnet_alloc(&c->allocator, (size_t)c->n_batch * sizeof *c->batch_tok);
     c->row = bitnet_alloc(&c->allocator, (size_t)c->n_logits * sizeof *c->row);
@@ -265,7 +271,9 @@ bitnet_status bitnet_ctx_sync(bitnet_ctx *c, const bitnet_token *tok, int32_t n)
     if (n < 1 || !tokens_are_valid(c, tok, n)) return BITNET_E_INVAL;
     if (n > c->n_ctx) return BITNET_E_CTX_FULL;
     int32_t same = bitnet_ctx_match(c, tok, n);
-    if (same == n && c->len == n && c->n_rows > 0) return BITNET_OK;
+    const bool has_logits =
+        c->n_rows > 0 && c->logits_of == c; /* no other's step overwrites them */
+    if (same == n && c->len == n && has_logits) return BITNET_OK;
     if (same == n)
         same = n - 1; /* the logits wanted are not those at hand: compute the last again */
     c->len = same;

@@ -183,6 +183,6 @@ bitnet_memory_plan bitnet_model_plan(const bitnet_model *m, int32_t n_ctx, int32
     bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);
     bitnet_weights_memory(&m->weights, &wd, &p.mapped, &p.copied);
     p.kv = bitnet_kv_size(m, n_ctx);
-    p.scratch = bitnet_ctx_plan(m, n_ctx, n_batch, n_logits < 1 ? 1 : n_logits);
+    bitnet_ctx_plan(m, n_ctx, n_batch, n_logits, &p.scratch, &p.backend);
     return p;
 }

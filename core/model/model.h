@@ -30,7 +30,9 @@ struct bitnet_model {
 
 bitnet_weights_desc bitnet_model_weights_desc(const bitnet_model *m,
                                               const bitnet_progress *progress);
-/* What bitnet_ctx_create and the backend below it allocate, KV cache not counted. */
-uint64_t bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits);
+/* What bitnet_ctx_create allocates, KV cache not counted, and what the backend below it reserves. n_ctx >= 1.
+ */
+void bitnet_ctx_plan(const bitnet_model *m, int32_t n_ctx, int32_t n_batch, int32_t n_logits,
+                     uint64_t *scratch, uint64_t *backend);
 
 #endif

@@ -76,8 +76,14 @@ static bool is_chunk_done(const evaluation *e) {
     return e->at >= e->n_input - 1; /* the last one predicts nothing */
 }
 
+static bool is_done(const evaluation *e) {
+    return is_chunk_done(e) && e->so_far.n_chunks == e->n_chunks;
+}
+
 bitnet_status bitnet_evaluation_step(bitnet_evaluation *e, bitnet_perplexity *so_far,
                                      bitnet_error *err) {
+    *so_far = e->so_far;
+    if (is_done(e)) return BITNET_DONE;
     if (is_chunk_done(e)) start_chunk(e);
     const int32_t last = e->n_input - 1, at = e->at,
                   end = last - at < e->n_batch ? last : at + e->n_batch;
@@ -91,7 +97,7 @@ bitnet_status bitnet_evaluation_step(bitnet_evaluation *e, bitnet_perplexity *so
     *so_far = e->so_far;
     if (st < 0) return st;
     e->at = end;
-    return is_chunk_done(e) && e->so_far.n_chunks == e->n_chunks ? BITNET_DONE : BITNET_OK;
+    return is_done(e) ? BITNET_DONE : BITNET_OK;
 }
 
 int32_t bitnet_evaluation_total(const bitnet_evaluation *e) {

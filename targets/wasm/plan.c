@@ -88,7 +88,7 @@ bitnet_status wasm_plan_make(wasm_plan *plan, wasm_how *how, bitnet_model **head
     *plan = (wasm_plan){.file = size,
                         .copies = p.copied,
                         .kv = p.kv,
-                        .scratch = p.scratch + wasm_prefix_size(size) + MODULE_MEMORY};
+                        .scratch = p.scratch + p.backend + wasm_prefix_size(size) + MODULE_MEMORY};
     plan->total = plan->file + plan->copies + plan->kv + plan->scratch;
     *header = m;
     return BITNET_OK;

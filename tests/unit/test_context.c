@@ -351,6 +351,34 @@ static void a_cut_timeline_goes_on_as_if_it_had_never_been_longer(void **state) 
     tiny_model_close(&t);
 }
 
+/* The rows of the second lie in the first one's memory, which the first one's next step fills anew. */
+static void the_logits_of_a_step_together_are_computed_again_when_asked_for_later(void **state) {
+    (void)state;
+    tiny_model shape = tiny_model_default();
+    tiny_loaded t;
+    static float alone[TINY_LOGITS];
+    static const bitnet_token tok[] = {65, 66, 67};
+    assert_int_equal(tiny_model_load(&t, &shape, NULL, NULL), BITNET_OK);
+    for (int is_freed = 0; is_freed < 2; is_freed++) {
+        bitnet_ctx *a = open_ctx(t.model, 8, 2), *b = open_ctx(t.model, 8, 1);
+        const bitnet_ctx_run both[] = {{a, tok + 1, 2, 1}, {b, tok, 3, 1}};
+        assert_int_equal(bitnet_ctx_sync(b, tok, 3), BITNET_OK);
+        memcpy(alone, bitnet_ctx_logits(b), sizeof alone);
+        bitnet_ctx_clear(b);
+        assert_int_equal(bitnet_ctx_extend(both, 2), BITNET_OK);
+        assert_memory_equal(bitnet_ctx_logits(b), alone, sizeof alone);
+        const bitnet_token more[] = {7, 8};
+        const bitnet_ctx_run next = {a, more, 2, 2}; /* as many rows as before */
+        assert_int_equal(bitnet_ctx_extend(&next, 1), BITNET_OK);
+        if (is_freed) bitnet_ctx_free(a);
+        assert_int_equal(bitnet_ctx_sync(b, tok, 3), BITNET_OK);
+        assert_memory_equal(bitnet_ctx_logits(b), alone, sizeof alone);
+        bitnet_ctx_free(b);
+        if (!is_freed) bitnet_ctx_free(a);
+    }
+    tiny_model_close(&t);
+}
+
 /* Saved in two pieces and loaded into a context with another window, a timeline goes on with the same
  * bits. */
 static void check_round_trip(const bitnet_model *m, const float *alone) {
@@ -410,6 +438,7 @@ int main(void) {
         cmocka_unit_test(a_refused_step_changes_nothing),
         cmocka_unit_test(sixty_four_timelines_go_and_one_more_is_refused),
         cmocka_unit_test(a_cut_timeline_goes_on_as_if_it_had_never_been_longer),
+        cmocka_unit_test(the_logits_of_a_step_together_are_computed_again_when_asked_for_later),
         cmocka_unit_test(a_saved_timeline_goes_on_with_the_same_bits_in_every_kind_of_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

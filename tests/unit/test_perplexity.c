@@ -189,6 +189,10 @@ static void pass_by_pass_it_gives_the_same_bits(void **state) {
     assert_null(err.id);
     assert_int_equal(n_steps, 3 * 4 + 1); /* chunks of 31 in fours, 7 left over */
     assert_memory_equal(&stepped, &whole, sizeof whole);
+    stepped = (bitnet_perplexity){0};
+    for (int32_t i = 0; i < 2; i++) /* past the end nothing happens */
+        assert_int_equal(bitnet_evaluation_step(e, &stepped, &err), BITNET_DONE);
+    assert_memory_equal(&stepped, &whole, sizeof whole);
     bitnet_evaluation_free(e);
     bitnet_evaluation_free(NULL);
     tiny_model_close(&t);

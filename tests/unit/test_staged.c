@@ -1,5 +1,5 @@
 /* test_staged.c: whole requests with the head in stages: the tokens are those of the whole head for every
- * setting of the sampler; what bitnet_ctx_complete gives; what the sampler asks for.
+ * setting of the sampler; what bitnet_ctx_complete gives, and when it fails; what the sampler asks for.
  */
 #include "load_file.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "bitnet/backend.h"
 #include "engine/wants.h"
 
 static const bitnet_logit_bias bans[] = {{11, -INFINITY}, {300, -2.0f}};
@@ -131,6 +132,45 @@ static void completed_logits_are_those_of_a_step_that_wanted_all(void **state) {
     test_model_close(&t);
 }
 
+/* The CPU backend, but for the second look at a step's rows (a head without an embedding before it), which
+ * fails. */
+static bool is_second_look;
+static void embed_first(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w) {
+    is_second_look = false;
+    bitnet_backend_cpu.embed(be, y, w);
+}
+static bitnet_status end_or_fail(bitnet_backend *be) {
+    const bitnet_status st = bitnet_backend_cpu.end(be);
+    const bool fails = is_second_look;
+    is_second_look = true;
+    return fails ? BITNET_E_NOMEM : st;
+}
+
+static void a_request_whose_logits_cannot_be_completed_ends_with_that_status(void **state) {
+    (void)state;
+    bitnet_backend_ops ops = bitnet_backend_cpu;
+    ops.embed = embed_first;
+    ops.end = end_or_fail;
+    const bitnet_model_desc how = {.n_threads = 1, .staged = BITNET_ON, .backend = &ops};
+    test_model t;
+    bitnet_engine *e;
+    tokens got = {.n = 0};
+    bitnet_error err = {0};
+    test_model_open_as(&t, &how);
+    assert_int_equal(bitnet_engine_create(&e, &(bitnet_engine_desc){.model = t.model}, NULL),
+                     BITNET_OK);
+    const bitnet_request req = {.prompt = "Once upon a time there was a little",
+                                .prompt_len = 35,
+                                .max_tokens = N_TOKENS,
+                                .sampler = {.temp = 3.0f, .top_p = 0.8f, .min_p = 0.001f}};
+    assert_int_equal(bitnet_engine_run(e, &req, keep_tokens, &got, &err), BITNET_E_NOMEM);
+    assert_string_equal(err.id, "engine.step");
+    if (!strstr(err.text, "left out")) fail_msg("\"%s\"", err.text);
+    assert_true(got.n > 0);
+    bitnet_engine_free(e);
+    test_model_close(&t);
+}
+
 /* A few large logits and a long tail; some of it left out. */
 static bitnet_tail leave_out(float *some, const float *all, int32_t n, float below, double slack) {
     float max = -INFINITY;
@@ -239,6 +279,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_are_those_of_the_whole_head_for_every_setting),
         cmocka_unit_test(completed_logits_are_those_of_a_step_that_wanted_all),
+        cmocka_unit_test(a_request_whose_logits_cannot_be_completed_ends_with_that_status),
         cmocka_unit_test(a_token_from_some_logits_is_the_one_from_all_or_open),
         cmocka_unit_test(what_decides_is_asked_for),
         cmocka_unit_test(after_misses_fewer_and_fewer_steps_try),

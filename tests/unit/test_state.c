@@ -1,11 +1,14 @@
 /* test_state.c: a timeline saved by one engine is gone on from by another, with the same tokens as if it
  * had computed everything itself; and no byte of a state can be changed unnoticed.
  */
+#include "count_alloc.h"
 #include "load_file.h"
 #include "tiny_model.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/state.h"
 
 static bitnet_engine *engine_of(const bitnet_model *m, int32_t n_ctx) {
     bitnet_engine *e;
@@ -147,31 +150,77 @@ static void a_damaged_state_is_refused_and_changes_nothing(void **state) {
     free(bytes);
 }
 
+static void a_token_outside_the_vocabulary_is_refused_and_changes_nothing(void **state) {
+    (void)state;
+    size_t size;
+    bitnet_engine *e = engine_of(test_shared.model, 0);
+    answer want = ask(e, 8);
+    uint8_t *bytes = saved(e, &size);
+    const uint32_t n_vocab = (uint32_t)bitnet_model_get_info(test_shared.model).n_vocab,
+                   outside[] = {n_vocab, UINT32_MAX};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *token = bytes + 48 + 4; /* the second one, little-endian */
+        for (int b = 0; b < 4; b++)
+            token[b] = (uint8_t)(outside[i] >> (8 * b));
+        bitnet_state_seal(bytes, size);
+        expect_refusal(e, bytes, size, BITNET_E_FORMAT, "state.token");
+    }
+    answer got = ask(e, 8);
+    assert_int_equal(got.timings.n_prompt_computed, 1);
+    assert_memory_equal(got.token, want.token, sizeof want.token);
+    bitnet_engine_free(e);
+    free(bytes);
+}
+
 static void a_state_of_another_model_or_a_larger_window_is_refused(void **state) {
     (void)state;
     size_t size;
-    tiny_loaded other;
     tiny_model kind = tiny_model_default();
     bitnet_engine *e = engine_of(test_shared.model, 0), *small = engine_of(test_shared.model, 16);
     ask(e, 16);
     uint8_t *bytes = saved(e, &size);
     expect_refusal(small, bytes, size, BITNET_E_CTX_FULL, "state.ctx");
-    assert_int_equal(tiny_model_load(&other, &kind,
-                                     &(bitnet_model_desc){.n_threads = 1,
-                                                          .cache_type_k = BITNET_KV_F16,
-                                                          .cache_type_v = BITNET_KV_F16},
-                                     NULL),
-                     BITNET_OK);
-    bitnet_engine *stranger = engine_of(other.model, 0);
-    bitnet_error err = {0};
-    assert_int_equal(bitnet_engine_load(stranger, bytes, size, &err), BITNET_E_UNSUPPORTED);
-    if (strcmp(err.id, "state.model") != 0 && strcmp(err.id, "state.cache_type") != 0)
-        fail_msg("%s", err.id);
-    bitnet_engine_free(stranger);
-    tiny_model_close(&other);
+    const struct {
+        bitnet_model_desc how;
+        const char *id;
+    } others[] = {{{.n_threads = 1}, "state.model"},
+                  {{.n_threads = 1, .cache_type_k = BITNET_KV_Q8_0}, "state.cache_type"},
+                  {{.n_threads = 1, .cache_type_v = BITNET_KV_Q8_0}, "state.cache_type"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        tiny_loaded other;
+        assert_int_equal(tiny_model_load(&other, &kind, &others[i].how, NULL), BITNET_OK);
+        bitnet_engine *stranger = engine_of(other.model, 0);
+        expect_refusal(stranger, bytes, size, BITNET_E_UNSUPPORTED, others[i].id);
+        bitnet_engine_free(stranger);
+        tiny_model_close(&other);
+    }
     bitnet_engine_free(small);
     bitnet_engine_free(e);
     free(bytes);
+}
+
+static void without_memory_for_its_tokens_a_state_is_refused_and_changes_nothing(void **state) {
+    (void)state;
+    size_t size;
+    count_alloc count = {0};
+    bitnet_allocator allocator = count_alloc_of(&count);
+    test_model t;
+    test_model_open(&t, 1, 0, &allocator);
+    bitnet_engine *e = engine_of(t.model, 0), *shorter = engine_of(t.model, 0);
+    answer want = ask(e, 8);
+    ask(shorter, 2);
+    uint8_t *bytes = saved(shorter, &size);
+    count.fail_at = count.n_calls + 1;
+    expect_refusal(e, bytes, size, BITNET_E_NOMEM, "state.memory");
+    answer got = ask(e, 8);
+    assert_int_equal(got.timings.n_prompt_computed, 1);
+    assert_memory_equal(got.token, want.token, sizeof want.token);
+    assert_int_equal(bitnet_engine_load(e, bytes, size, NULL), BITNET_OK);
+    bitnet_engine_free(shorter);
+    bitnet_engine_free(e);
+    test_model_close(&t);
+    free(bytes);
+    assert_int_equal(count.live, 0);
 }
 
 static void while_a_request_waits_nothing_is_saved_or_loaded(void **state) {
@@ -201,7 +250,9 @@ int main(void) {
         cmocka_unit_test(saving_twice_gives_the_same_bytes_and_needs_the_room_it_says),
         cmocka_unit_test(an_empty_timeline_is_a_state_too),
         cmocka_unit_test(a_damaged_state_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_token_outside_the_vocabulary_is_refused_and_changes_nothing),
         cmocka_unit_test(a_state_of_another_model_or_a_larger_window_is_refused),
+        cmocka_unit_test(without_memory_for_its_tokens_a_state_is_refused_and_changes_nothing),
         cmocka_unit_test(while_a_request_waits_nothing_is_saved_or_loaded),
     };
     return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);

@@ -71,7 +71,12 @@ typedef enum bitnet_finish {
 } bitnet_finish;
 
 /* Definitions, printed beside the numbers wherever they are shown:
+ *   tokenize_s the prompt into tokens, within submit
+ *   prefill_s  first step of the request -> logits of its prompt
  *   ttft_s     request accepted -> first token sampled
+ *   decode_s   first token sampled -> end
+ *   sample_s   within the sampler, of all tokens; logits computed for it alone are not in
+ *   e2e_s      request accepted -> end
  *   tpot       (e2e_s - ttft_s) / (n_generated - 1): per output token, the first one excluded
  *   prefill    n_prompt_computed / prefill_s;  decode rate  (n_generated - 1) / (e2e_s - ttft_s) */
 typedef struct bitnet_timings {
@@ -139,7 +144,8 @@ BITNET_API bitnet_status bitnet_engine_save(bitnet_engine *e, void *out, size_t 
 /* A refusal leaves the timeline as it was:
  *   E_FORMAT       state.magic, state.length, state.checksum, state.token: not a state, or damaged
  *   E_UNSUPPORTED  state.version, state.model, state.cache_type: of something else
- *   E_CTX_FULL     state.ctx: longer than the window */
+ *   E_CTX_FULL     state.ctx: longer than the window
+ *   E_NOMEM        state.memory: the tokens are copied meanwhile */
 BITNET_API bitnet_status bitnet_engine_load(bitnet_engine *e, const void *data, size_t size,
                                             bitnet_error *err);
 BITNET_API const char *

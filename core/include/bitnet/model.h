@@ -198,7 +198,8 @@ typedef struct bitnet_memory_plan {
     uint64_t
         copied; /* made at load: ternary weights repacked, what zeros and a large head are skipped with */
     uint64_t kv;      /* KV cache */
-    uint64_t scratch; /* activations, RoPE tables, logits, what the backend reserves */
+    uint64_t scratch; /* activations, RoPE tables, logits */
+    uint64_t backend; /* what the backend reserves: once, for all contexts of the model */
 } bitnet_memory_plan;
 /* n_ctx, n_batch and n_logits as in bitnet_ctx_desc. */
 BITNET_API bitnet_memory_plan bitnet_model_plan(const bitnet_model *model, int32_t n_ctx,

@@ -44,7 +44,7 @@ typedef struct bitnet_evaluation bitnet_evaluation;
 BITNET_API bitnet_status bitnet_evaluation_create(bitnet_evaluation **out,
                                                   const bitnet_perplexity_desc *desc,
                                                   bitnet_error *err);
-/* One pass of at most n_batch tokens: OK to go on, DONE when that was the last one. */
+/* One pass of at most n_batch tokens: OK to go on, DONE when that was the last one, and from then on. */
 BITNET_API bitnet_status bitnet_evaluation_step(bitnet_evaluation *e, bitnet_perplexity *so_far,
                                                 bitnet_error *err);
 BITNET_API int32_t bitnet_evaluation_total(const bitnet_evaluation *e); /* tokens to predict */

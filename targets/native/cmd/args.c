@@ -119,8 +119,15 @@ static bool store_pair(const arg_opt *o, const char *at) {
     return true;
 }
 
-/* What a higher place says replaces a list, it does not add to it. */
-static void forget_list(const arg_opt *o) {
+/* What a higher place says replaces a list, it does not add to it; options of one list are one, so it is
+ * emptied before the first value of any of them. is_begun [MAX_OPTS] is the place's own. */
+static void begin_list(const arg_cmd *cmd, const arg_opt *o, bool *is_begun) {
+    const arg_opt *first = cmd->opts;
+    while (first->dest != o->dest)
+        first++;
+    bool *is_begun_here = &is_begun[first - cmd->opts];
+    if (*is_begun_here) return;
+    *is_begun_here = true;
     if (o->kind == ARG_LIST) ((arg_list *)o->dest)->n = 0;
     if (o->kind == ARG_NUMBERS || o->kind == ARG_PAIR) ((arg_numbers *)o->dest)->n = 0;
 }
@@ -191,14 +198,14 @@ static const char *env_name(const arg_opt *o, char *buf, size_t cap) {
 }
 
 static bool read_environment(const arg_cmd *cmd) {
-    bool is_ok = true;
+    bool is_ok = true, is_begun[MAX_OPTS] = {false};
     for (const arg_opt *o = cmd->opts; o->name; o++) {
         char buf[64];
         const char *name = env_name(o, buf, sizeof buf), *value = getenv(name);
         if (!value && !strcmp(name, "BITNET_NUM_THREADS"))
             value = getenv(name = "RAYON_NUM_THREADS");
         if (!value || !*value) continue;
-        forget_list(o);
+        begin_list(cmd, o, is_begun);
         if (!store(o, value)) {
             complain("config.environment", "environment variable ", name, value, o);
             is_ok = false;
@@ -223,7 +230,7 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
     struct option longs[MAX_OPTS + 2] = {0};
     char shorts[2 * MAX_OPTS + 4] = ":h"; /* ':' tells a missing value from an unknown option */
     size_t n_shorts = strlen(shorts);
-    bool is_given[MAX_OPTS] = {false};
+    bool is_begun[MAX_OPTS] = {false};
     int n = 0;
     for (const arg_opt *o = cmd->opts; o->name && n < MAX_OPTS; o++, n++) {
         longs[n] = (struct option){o->name, o->kind == ARG_FLAG ? no_argument : required_argument,
@@ -254,8 +261,7 @@ int args_parse(const arg_cmd *cmd, int argc, char **argv) {
         else
             while (o->short_name != c)
                 o++;
-        if (!is_given[o - cmd->opts]) forget_list(o);
-        is_given[o - cmd->opts] = true;
+        begin_list(cmd, o, is_begun);
         if (store(o, o->kind == ARG_FLAG ? "1" : optarg)) continue;
         complain("usage.value", "--", o->name, optarg, o);
         return EX_USAGE;

@@ -1,8 +1,8 @@
 /* args.h: one table of options per verb drives parsing, --help and the environment twins.
  *
  * Precedence: flag, then environment, then the default already in *dest; lists of the three are never
- * joined. A bad value is an error that names the flag or the variable, what it held and what is
- * allowed.
+ * joined, those of two options with the same dest are. A bad value is an error that names the flag or the
+ * variable, what it held and what is allowed.
  */
 #ifndef BITNET_ARGS_H
 #define BITNET_ARGS_H

@@ -139,8 +139,8 @@ static void print_memory(const inspect *in, const bitnet_model *m, const bitnet_
     } rows[] = {{"mapped", p.mapped, "weights used where they lie in the file"},
                 {"copied", p.copied, "weights repacked at load"},
                 {"kv cache", p.kv, ""},
-                {"scratch", p.scratch, "activations, tables, logits"},
-                {"total", p.mapped + p.copied + p.kv + p.scratch, ""}};
+                {"scratch", p.scratch + p.backend, "activations, tables, logits"},
+                {"total", p.mapped + p.copied + p.kv + p.scratch + p.backend, ""}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-14s %12.2f MB%s%s\n", rows[i].name, mb(rows[i].size), *rows[i].note ? "  " : "",
                rows[i].note);
@@ -238,8 +238,9 @@ static void json_memory(cJSON *o, const inspect *in, const bitnet_model *m) {
     cJSON_AddNumberToObject(memory, "mapped", (double)p.mapped);
     cJSON_AddNumberToObject(memory, "copied", (double)p.copied);
     cJSON_AddNumberToObject(memory, "kv", (double)p.kv);
-    cJSON_AddNumberToObject(memory, "scratch", (double)p.scratch);
-    cJSON_AddNumberToObject(memory, "total", (double)(p.mapped + p.copied + p.kv + p.scratch));
+    cJSON_AddNumberToObject(memory, "scratch", (double)(p.scratch + p.backend));
+    cJSON_AddNumberToObject(memory, "total",
+                            (double)(p.mapped + p.copied + p.kv + p.scratch + p.backend));
 }
 
 static void json_lists(cJSON *o, const bitnet_model *m) {

@@ -120,8 +120,8 @@ export interface LoadOptions {
   nCtx?: number;
   cacheTypeK?: CacheType;
   cacheTypeV?: CacheType;
-  /** A second copy of the model's head, half its size, makes decoding up to half as fast again. Default "auto": where
-   * that is little beside the file. */
+  /** A second copy of the model's head, half its size, with which decoding was 1.5 to 1.8 times as fast (docs/speed.md,
+   * single runs). Default "auto": where that is little beside the file. */
   stagedHead?: Switch;
   /** Reports while the model lives, to a hub or to a callback. An absent hub is no error and costs nothing. */
   track?: TrackOptions;
