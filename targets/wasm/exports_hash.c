@@ -1,6 +1,6 @@
-/* exports_hash.c: SHA-256 of bytes that lie in the heap already, for what js/storage.ts keeps and
- * js/loading.ts checks. SubtleCrypto would do it too, but wants a copy of each piece, all of a file
- * at once, and a secure context. */
+/* exports_hash.c: SHA-256 of bytes that lie in the heap already, by way of js/hashing.ts: of a whole
+ * file, for js/download.ts, and of a chunk, for js/cache.ts where a page has no SubtleCrypto.
+ * SubtleCrypto wants a secure context, unshared memory and all of a file at once. */
 #include <stdlib.h>
 
 #include "base/sha256.h"

@@ -4,6 +4,7 @@
  * Nothing here stops a model from loading: what cannot be read or written is told in `reason`, and the rest comes
  * from the network. Damaged chunks are never used, and neither is what follows them.
  */
+import { reasonOf } from "./errors.js";
 import { CHUNK_SIZE, headLine, isComplete, journalLine, nChunks, parseJournal, storedSize } from "./journal.js";
 import type { FileFacts, Journal } from "./journal.js";
 import { hexOf } from "./hashing.js";
@@ -33,7 +34,7 @@ function why(error: unknown): string {
   if (error instanceof DOMException && error.name === "QuotaExceededError") {
     return "The browser gives this site no more storage.";
   }
-  return `The store failed: ${error instanceof Error ? error.message : String(error)}`;
+  return `The store failed: ${reasonOf(error)}`;
 }
 
 export class Cache {
@@ -62,7 +63,9 @@ export class Cache {
     if (!place) return Cache.none(url, heap, "This browser has no storage for models here.");
     const cache = new Cache(url, place, heap);
     await cache.guard(async () => {
-      const journal = parseJournal(await place.journal(url));
+      const text = await place.journal(url);
+      if (text === "") return; /* begin makes one, once the server has the file */
+      const journal = parseJournal(text);
       await cache.enter(journal && isComplete(journal) ? "read" : "write");
     });
     return cache;
@@ -124,7 +127,9 @@ export class Cache {
     await this.guard(async () => {
       await this.leave();
       this.journal = undefined;
-      if (!(await this.enter("write", true))) return;
+      if (!(await this.lock("write"))) return;
+      await this.place?.remove(this.url);
+      this.entry = await this.place?.open(this.url, "write");
       const usedAt = Date.now();
       await this.entry?.append(headLine(facts) + journalLine({ usedAt }));
       this.journal = { facts, chunks: [], sha256: undefined, usedAt };
@@ -153,18 +158,15 @@ export class Cache {
     for (let i = journal.chunks.length; i < n && this.entry; i++) await this.guard(() => this.store(i));
   }
 
-  /** The model works: the entry has been used now, and has this digest if one was computed. */
+  /** The file is good, whatever became of the model: the entry has been used now, and has this digest if one was
+   * asked for. Of a part that is stored it says nothing: the rest may come from another file. */
   async finish(sha256: string | undefined): Promise<void> {
     await this.guard(async () => {
-      const { journal, place } = this;
-      if (!journal || !place) return;
-      await this.leave();
-      this.release = await tryLock(this.url, "exclusive");
-      const now = this.release && parseJournal(await place.journal(this.url));
-      if (!now || String(now.chunks) !== String(journal.chunks)) return; /* others are reading it, or replaced it */
-      this.entry = await place.open(this.url, "write");
-      if (sha256 !== undefined && sha256 !== journal.sha256) await this.entry.append(journalLine({ sha256 }));
-      await this.entry.append(journalLine({ usedAt: Date.now() }));
+      const { journal } = this;
+      if (!journal) return;
+      if (!this.entry?.isWritable) await this.reopen(journal);
+      const isNews = sha256 !== undefined && sha256 !== journal.sha256 && isComplete(journal);
+      await this.entry?.append((isNews ? journalLine({ sha256 }) : "") + journalLine({ usedAt: Date.now() }));
     });
     await this.close();
   }
@@ -190,21 +192,28 @@ export class Cache {
     }
   }
 
-  private async enter(mode: "read" | "write", anew = false): Promise<boolean> {
+  private async lock(mode: "read" | "write"): Promise<boolean> {
     this.release = await tryLock(this.url, mode === "read" ? "shared" : "exclusive");
-    if (!this.release) {
-      this.isShutOut = true;
-      this.notes.add("Another tab is storing this file, so this one stores nothing.");
-      return false;
-    }
-    if (anew) await this.place?.remove(this.url);
+    if (this.release) return true;
+    this.isShutOut = true;
+    this.notes.add("Another tab is storing this file, so this one stores nothing.");
+    return false;
+  }
+
+  private async enter(mode: "read" | "write"): Promise<void> {
+    if (!(await this.lock(mode))) return;
     this.entry = await this.place?.open(this.url, mode);
     const text = this.entry?.journal ?? "";
     this.journal = parseJournal(text);
-    if (text !== "" && this.journal?.facts.url !== this.url) {
-      await this.drop(DAMAGED);
-    }
-    return true;
+    if (text !== "" && this.journal?.facts.url !== this.url) await this.drop(DAMAGED);
+  }
+
+  /** For writing; not where others are reading the entry, or have replaced it. */
+  private async reopen(journal: Journal): Promise<void> {
+    await this.leave();
+    this.release = await tryLock(this.url, "exclusive");
+    const now = this.release && parseJournal((await this.place?.journal(this.url)) ?? "");
+    if (String(now?.chunks) === String(journal.chunks)) this.entry = await this.place?.open(this.url, "write");
   }
 
   private async leave(): Promise<void> {
@@ -212,7 +221,6 @@ export class Cache {
     this.entry = undefined;
     this.release = undefined;
     try {
-      await entry?.flush();
       await entry?.close();
     } finally {
       release?.();
@@ -225,10 +233,8 @@ export class Cache {
     const at = i * CHUNK_SIZE;
     const length = Math.min(CHUNK_SIZE, journal.facts.size - at);
     const digest = this.digest(at, length);
-    await entry.write(at, this.heap.view(at, length));
-    const chunk = await digest;
-    await entry.append(journalLine({ chunk }));
-    journal.chunks.push(chunk);
+    await entry.write(at, this.heap.view(at, length), digest.then((chunk) => journalLine({ chunk })));
+    journal.chunks.push(await digest);
     if (i % FLUSH_EVERY === FLUSH_EVERY - 1) await entry.flush();
   }
 

@@ -6,9 +6,9 @@
  * length or a digest tells: the C library checks it.
  */
 import { Cache, type HeapFile } from "./cache.js";
-import { BitnetError } from "./errors.js";
+import { BitnetError, unreadable } from "./errors.js";
 import { fetchFile, isCurrent, type Landing } from "./fetching.js";
-import type { FileFacts } from "./journal.js";
+import { CHUNK_SIZE, type FileFacts } from "./journal.js";
 import type { CacheMode, CacheState, LoadProgress } from "./types.js";
 
 /** Where the bytes go. Once reserved, a file of another size may still take the place. */
@@ -34,11 +34,11 @@ export interface DownloadOptions {
   stallMs?: number;
 }
 
-/** What became of the file: kept, once the model has proved good, or dropped. */
+/** What became of the file: kept, or dropped once it has proved bad. */
 export interface Arrived {
   cache: CacheState;
   cacheReason: string;
-  /** After the library took the model. */
+  /** The library took the model, or it failed for reasons that are not this file's. */
   accept(): Promise<void>;
   /** The library refused the file itself. */
   reject(): Promise<void>;
@@ -82,10 +82,6 @@ class Reporter {
   }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 /** What is not over HTTP: no second attempt, nothing stored. */
 class Direct {
   constructor(
@@ -96,21 +92,27 @@ class Direct {
 
   /** How many bytes came. */
   async take(source: StreamSource): Promise<number> {
-    if (source instanceof ArrayBuffer) {
-      this.sink.reserve(source.byteLength);
-      this.sink.write(0, new Uint8Array(source));
-      this.reporter.report("download", source.byteLength, source.byteLength);
-      return source.byteLength;
-    }
+    if (source instanceof ArrayBuffer) return this.buffer(source);
     if (source instanceof ReadableStream) return this.stream(source);
     return this.blob(source instanceof Blob ? source : await this.fileOf(source));
+  }
+
+  /** In pieces, since a sink may keep the first one until it has found a place. */
+  private buffer(buffer: ArrayBuffer): number {
+    const size = buffer.byteLength;
+    this.sink.reserve(size);
+    for (let at = 0; at < size; at += CHUNK_SIZE) {
+      this.sink.write(at, new Uint8Array(buffer, at, Math.min(CHUNK_SIZE, size - at)));
+    }
+    this.reporter.report("download", size, size);
+    return size;
   }
 
   private async fileOf(handle: FileSystemFileHandle): Promise<File> {
     try {
       return await handle.getFile();
     } catch (error) {
-      throw new BitnetError("blob.read", `${handle.name}: it cannot be read: ${reasonOf(error)}`);
+      throw unreadable(handle.name, error);
     }
   }
 
@@ -162,7 +164,7 @@ class Direct {
       }
     } catch (error) {
       if (this.signal.aborted || error instanceof BitnetError) throw error;
-      throw new BitnetError("blob.read", `${name}: it cannot be read: ${reasonOf(error)}`);
+      throw unreadable(name, error);
     } finally {
       void reader.cancel().catch(() => undefined); /* does nothing to a stream that has ended */
     }
@@ -241,7 +243,7 @@ async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, re
     await fetchFile(url, arrival, { signal, isStored, ...(delays && { delays }), ...(stallMs && { stallMs }) });
   };
   const isRight = async (): Promise<boolean> =>
-    sha256 === undefined || cache.sha256 === sha256 || check(sink, arrival.at, sha256, signal, reporter);
+    sha256 === undefined || check(sink, arrival.at, sha256, signal, reporter);
   try {
     const { facts } = cache;
     if (options.cache === "check" && cache.state === "stored" && facts && !(await isCurrent(facts, signal))) {
@@ -250,7 +252,7 @@ async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, re
     await arrival.restore(signal);
     const isRestored = arrival.isWhole;
     if (!isRestored) await get();
-    let isGood = await isRight();
+    let isGood = (isRestored && cache.sha256 === sha256) || (await isRight());
     if (!isGood && isRestored) {
       await cache.drop("The stored file has another SHA-256, and was loaded anew.");
       arrival.facts = undefined;
@@ -298,25 +300,30 @@ async function fromParts(
   onProgress: OnProgress,
 ): Promise<Arrived> {
   const arrived: Arrived[] = [];
-  let before = 0;
-  for (const part of parts) {
-    const isLast = arrived.length === parts.length - 1;
-    let size = 0;
-    const reporter = new Reporter(({ loaded, total, ...rest }) => {
-      size = loaded;
-      const all = isLast && total !== undefined ? before + total : undefined;
-      onProgress({ ...rest, loaded: before + loaded, total: all });
-    });
-    arrived.push(await fromOne(part, sink, options, reporter));
-    before += size;
-    sink.place();
-    if (!isLast) sink.next();
-  }
-  const states = arrived.map(({ cache }) => cache);
-  const isAll = states.every((state) => state === "stored");
   const all = (work: "accept" | "reject") => async (): Promise<void> => {
     for (const one of arrived) await one[work]();
   };
+  let before = 0;
+  try {
+    for (const part of parts) {
+      const isLast = arrived.length === parts.length - 1;
+      let size = 0;
+      const reporter = new Reporter(({ loaded, total, ...rest }) => {
+        size = loaded;
+        const all = isLast && total !== undefined ? before + total : undefined;
+        onProgress({ ...rest, loaded: before + loaded, total: all });
+      });
+      arrived.push(await fromOne(part, sink, options, reporter));
+      before += size;
+      sink.place();
+      if (!isLast) sink.next();
+    }
+  } catch (error) {
+    await all("accept")();
+    throw error;
+  }
+  const states = arrived.map(({ cache }) => cache);
+  const isAll = states.every((state) => state === "stored");
   return {
     cache: isAll ? "stored" : states.every((state) => state === "none") ? "none" : "partial",
     cacheReason: [...new Set(arrived.map(({ cacheReason }) => cacheReason))].join(" ").trim(),

@@ -19,6 +19,15 @@ export class BitnetError extends Error {
   }
 }
 
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A file of the user's: not one over HTTP. */
+export function unreadable(name: string, error: unknown): BitnetError {
+  return new BitnetError("blob.read", `${name}: it cannot be read: ${reasonOf(error)}`);
+}
+
 /** What crosses from the worker: an Error's own fields do not survive a structured clone. */
 export interface ErrorData {
   code: string;

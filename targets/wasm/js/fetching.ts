@@ -5,7 +5,7 @@
  * Bytes of two files are never mixed: without a strong ETag or a Last-Modified nothing is resumed (RFC 9110, 8.8
  * and 13.1.5). Credentials stay with the page's own host.
  */
-import { BitnetError } from "./errors.js";
+import { BitnetError, reasonOf } from "./errors.js";
 import type { FileFacts } from "./journal.js";
 
 /** Where the bytes go, in order. */
@@ -47,10 +47,6 @@ class Broken extends Error {
   }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (): void => {
@@ -64,19 +60,19 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** One request's life: ended by the caller's signal, or by a connection that says nothing. */
-class Watch {
+/** One request's life: ended by a connection that says nothing, or by the caller's signal. */
+export class Watch {
   private readonly controller = new AbortController();
-  private readonly onAbort = (): void => this.controller.abort(this.outer.reason);
+  private readonly onAbort = (): void => this.controller.abort(this.outer?.reason);
   private timer: ReturnType<typeof setTimeout> | undefined;
   readonly signal = this.controller.signal;
 
   constructor(
-    private readonly outer: AbortSignal,
-    private readonly stallMs: number,
+    private readonly stallMs = STALL_MS,
+    private readonly outer?: AbortSignal,
   ) {
-    if (outer.aborted) this.onAbort();
-    outer.addEventListener("abort", this.onAbort);
+    if (outer?.aborted) this.onAbort();
+    outer?.addEventListener("abort", this.onAbort);
     this.alive();
   }
 
@@ -86,12 +82,48 @@ class Watch {
     this.timer = setTimeout(() => this.controller.abort(stalled), this.stallMs);
   }
 
+  /** Of a request that failed with `error`, which does not tell who ended it. */
+  networkError(url: string, what: string, error: unknown): BitnetError {
+    const why = this.signal.aborted ? this.signal.reason : error;
+    return new BitnetError("fetch.network", `${url}: ${what}: ${reasonOf(why)}`);
+  }
+
   /** Ends what is still under way. */
   end(): void {
     clearTimeout(this.timer);
-    this.outer.removeEventListener("abort", this.onAbort);
+    this.outer?.removeEventListener("abort", this.onAbort);
     this.controller.abort();
   }
+}
+
+/** Rejects with a fetch.network; what the server answers is not looked at. */
+export async function request(url: string, init: RequestInit, watch: Watch): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, signal: watch.signal });
+  } catch (error) {
+    throw watch.networkError(url, "the request failed", error);
+  }
+}
+
+/** Throws a fetch.network where they break off. */
+export async function* chunksOf(url: string, { body }: Response, watch: Watch): AsyncGenerator<Uint8Array, void> {
+  const reader = body?.getReader();
+  while (reader) {
+    let result: ReadableStreamReadResult<Uint8Array>;
+    try {
+      result = await reader.read();
+    } catch (error) {
+      throw watch.networkError(url, "the download broke off", error);
+    }
+    if (result.done) return;
+    watch.alive();
+    yield result.value;
+  }
+}
+
+export function httpError(url: string, { status, statusText }: Response): BitnetError {
+  const answer = `${status} ${statusText}`.trim();
+  return new BitnetError("fetch.http", `${url}: the server answered ${answer}.`, status);
 }
 
 function isPlain(response: Response): boolean {
@@ -99,7 +131,7 @@ function isPlain(response: Response): boolean {
 }
 
 /** Content-Length counts the bytes on the wire, which a Content-Encoding makes useless here. */
-function announcedSize(response: Response): number | undefined {
+export function announcedSize(response: Response): number | undefined {
   const length = response.headers.get("Content-Length");
   return length !== null && /^\d+$/.test(length) && isPlain(response) ? Number(length) : undefined;
 }
@@ -158,7 +190,7 @@ class Download {
   }
 
   private async attempt(): Promise<void> {
-    const watch = new Watch(this.options.signal, this.options.stallMs ?? STALL_MS);
+    const watch = new Watch(this.options.stallMs, this.options.signal);
     try {
       const { at, facts } = this.to;
       const validator = facts?.etag ?? facts?.lastModified;
@@ -174,21 +206,19 @@ class Download {
     }
   }
 
-  private async request(headers: Record<string, string>, { signal }: Watch): Promise<Response> {
+  private async request(headers: Record<string, string>, watch: Watch): Promise<Response> {
     const cache = this.options.isStored || "Range" in headers ? "no-store" : "default";
     try {
-      return await fetch(this.url, { headers, signal, cache, credentials: "same-origin" });
+      return await request(this.url, { headers, cache, credentials: "same-origin" }, watch);
     } catch (error) {
       const wasNamed = this.mayName && "If-Range" in headers;
       this.mayName = false; /* a redirect to another host, which would have to allow the header, may have failed */
-      const why = signal.aborted ? signal.reason : error;
-      throw new Broken(new BitnetError("fetch.network", `${this.url}: the request failed: ${reasonOf(why)}`), wasNamed);
+      throw new Broken(error as BitnetError, wasNamed);
     }
   }
 
   private refuse(response: Response, isRest: boolean): never {
-    const answer = `${response.status} ${response.statusText}`.trim();
-    const error = new BitnetError("fetch.http", `${this.url}: the server answered ${answer}.`, response.status);
+    const error = httpError(this.url, response);
     if (isRest && [206, 412, 416].includes(response.status)) {
       this.mayResume = false;
       throw new Broken(error, true);
@@ -233,23 +263,15 @@ class Download {
       chunks.push(chunk);
       this.to.waiting((size += chunk.length));
     }
-    await this.to.begin({ url: this.url, size });
+    await this.to.begin({ url: this.url, size, ...validators(response) });
     for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) await this.to.put(chunk);
   }
 
   private async *chunks(response: Response, watch: Watch): AsyncGenerator<Uint8Array, void, undefined> {
-    const reader = response.body?.getReader();
-    while (reader) {
-      let result: ReadableStreamReadResult<Uint8Array>;
-      try {
-        result = await reader.read();
-      } catch (error) {
-        const why = watch.signal.aborted ? watch.signal.reason : error;
-        throw new Broken(new BitnetError("fetch.network", `${this.url}: the download broke off: ${reasonOf(why)}`));
-      }
-      if (result.done) return;
-      watch.alive();
-      yield result.value;
+    try {
+      yield* chunksOf(this.url, response, watch);
+    } catch (error) {
+      throw new Broken(error as BitnetError);
     }
   }
 }
@@ -257,10 +279,10 @@ class Download {
 /** false: the server has another file under this URL now. A server that does not answer, or does not say, is believed
  * to have the same. */
 export async function isCurrent(facts: FileFacts, signal: AbortSignal): Promise<boolean> {
-  const watch = new Watch(signal, CHECK_MS);
+  const watch = new Watch(CHECK_MS, signal);
   try {
-    const how = { method: "HEAD", cache: "no-store", credentials: "same-origin", signal: watch.signal } as const;
-    const response = await fetch(facts.url, how);
+    const how = { method: "HEAD", cache: "no-store", credentials: "same-origin" } as const;
+    const response = await request(facts.url, how, watch);
     if (!response.ok) return true;
     const now = validators(response);
     const isSaid = (now.etag ?? now.lastModified) !== undefined;

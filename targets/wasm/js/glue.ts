@@ -1,5 +1,5 @@
 /* glue.ts: the Emscripten modules: which file, which memory, what they export (targets/wasm/exports.h). */
-import { BitnetError } from "./errors.js";
+import { BitnetError, reasonOf } from "./errors.js";
 import { wasmBinary } from "./host.js";
 import type { Tier } from "./types.js";
 
@@ -171,8 +171,8 @@ async function importFactory(tier: Tier, isThreaded: boolean, baseUrl: string | 
   return (await load()).default as GlueFactory;
 }
 
-/** Starts a module; with threads, its pool is running when this resolves. undefined: the browser refuses shared
- * memory, and one thread is left to try. */
+/** Starts a module; with threads, its pool is running when this resolves. undefined: the browser gives no memory for
+ * it, which with threads is shared memory. */
 export async function startModule(
   tier: Tier,
   nThreads: number,
@@ -180,10 +180,7 @@ export async function startModule(
 ): Promise<Instance | undefined> {
   const isThreaded = nThreads > 1;
   const memory = makeMemory(isThreaded);
-  if (!memory) {
-    if (isThreaded) return undefined;
-    throw new BitnetError("session.memory", "The browser gives this page no memory for a WebAssembly module.");
-  }
+  if (!memory) return undefined;
   try {
     const factory = await importFactory(tier, isThreaded, baseUrl);
     const printErr = (line: string): void => console.error(`libbitnet: ${line}`);
@@ -192,7 +189,6 @@ export async function startModule(
     const glue = await factory({ wasmMemory: memory, pthreadPoolSize: nThreads - 1, printErr, ...binary });
     return { glue, memory, stopThreads: () => glue.PThread?.terminateAllThreads() };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BitnetError("wasm.start", `The WebAssembly module (${tier}) did not start: ${reason}`);
+    throw new BitnetError("wasm.start", `The WebAssembly module (${tier}) did not start: ${reasonOf(error)}`);
   }
 }

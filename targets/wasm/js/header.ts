@@ -1,7 +1,8 @@
 /* header.ts: the first bytes of a model file, as many as its header takes, without the rest: of a URL by Range
  * requests, and from a server that answers those with the whole file, by hanging up.
  */
-import { BitnetError } from "./errors.js";
+import { BitnetError, unreadable } from "./errors.js";
+import { announcedSize, chunksOf, httpError, request, Watch } from "./fetching.js";
 
 const FIRST_BYTES = 1 << 20;
 const GROWTH = 2;
@@ -16,94 +17,71 @@ export interface Head {
 /** The first bytes up to `end`, or up to the end of the file. */
 export type HeadReader = (end: number, have: Uint8Array) => Promise<Head>;
 
-async function readFrom(stream: ReadableStream<Uint8Array>, have: Uint8Array, size: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
-  bytes.set(have);
-  let at = have.length;
-  const reader = stream.getReader();
+/** The size of the whole file: of a range only if it is the one that was asked for. */
+function wholeSize(response: Response, from: number): number | undefined {
+  if (response.status !== 206) return announcedSize(response);
+  const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "");
+  return range && Number(range[1]) === from ? Number(range[2]) : undefined;
+}
+
+/** undefined: the answer does not say how long the file is. */
+async function ask(url: string, have: Uint8Array, end: number, isRange: boolean, stallMs?: number) {
+  const watch = new Watch(stallMs);
   try {
-    while (at < size) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      bytes.set(value.subarray(0, size - at), at);
-      at += Math.min(value.length, size - at);
+    const headers: Record<string, string> = isRange ? { Range: `bytes=${have.length}-${end - 1}` } : {};
+    const response = await request(url, { headers }, watch);
+    if (!response.ok) throw httpError(url, response);
+    const fileSize = wholeSize(response, have.length);
+    if (fileSize === undefined) return undefined;
+    const bytes = new Uint8Array(Math.min(end, fileSize));
+    let at = 0;
+    const add = (chunk: Uint8Array): void => {
+      const some = chunk.subarray(0, bytes.length - at);
+      bytes.set(some, at);
+      at += some.length;
+    };
+    if (response.status === 206) add(have);
+    for await (const chunk of chunksOf(url, response, watch)) {
+      add(chunk);
+      if (at === bytes.length) break;
     }
+    return { bytes: bytes.subarray(0, at), fileSize };
   } finally {
-    void reader.cancel().catch(() => undefined);
+    watch.end(); /* hangs up */
   }
-  return bytes.subarray(0, at);
 }
 
-/** The size of the whole file; from a range's "bytes 0-99/1234", or from the length of an answer with all of it. */
-function wholeSize(response: Response): number | undefined {
-  const encoding = response.headers.get("Content-Encoding") ?? "identity";
-  const text =
-    response.status === 206
-      ? /\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "")?.[1]
-      : encoding === "identity"
-        ? response.headers.get("Content-Length")
-        : undefined;
-  return text === null || text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
-}
-
-async function request(url: string, signal: AbortSignal, range: string | undefined): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(url, range === undefined ? { signal } : { signal, headers: { Range: range } });
-  } catch (error) {
-    if (signal.aborted) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BitnetError("fetch.network", `${url}: the request failed: ${reason}`);
-  }
-  if (response.ok) return response;
-  const answer = `${response.status} ${response.statusText}`.trim();
-  throw new BitnetError("fetch.http", `${url}: the server answered ${answer}.`, response.status);
-}
-
-function hangUp(response: Response): void {
-  void response.body?.cancel().catch(() => undefined);
-}
-
-function urlReader(url: string, signal: AbortSignal): HeadReader {
+/** Another host may hide Content-Range, and never the length of the whole: then that is asked for. */
+function urlReader(url: string, stallMs?: number): HeadReader {
   return async (end, have) => {
-    let response = await request(url, signal, `bytes=${have.length}-${end - 1}`);
-    let fileSize = wholeSize(response);
-    if (response.status === 206 && fileSize === undefined) {
-      hangUp(response); /* another host may hide Content-Range, and never the length of all of it */
-      response = await request(url, signal, undefined);
-      fileSize = wholeSize(response);
-    }
-    if (fileSize === undefined || !response.body) {
-      hangUp(response);
-      throw new BitnetError("fetch.length", `${url}: the server does not say how long the file is.`);
-    }
-    const before = response.status === 206 ? have : new Uint8Array(0);
-    return { bytes: await readFrom(response.body, before, Math.min(end, fileSize)), fileSize };
+    const head = (await ask(url, have, end, true, stallMs)) ?? (await ask(url, have, end, false, stallMs));
+    if (head) return head;
+    throw new BitnetError("fetch.length", `${url}: the server does not say how long the file is.`);
   };
 }
 
 export type HeadSource = string | Blob | ArrayBuffer | FileSystemFileHandle;
 
-export function headReader(source: HeadSource, signal: AbortSignal): HeadReader {
-  if (typeof source === "string") return urlReader(source, signal);
+/** A connection without a byte for `stallMs` is taken for broken. */
+export function headReader(source: HeadSource, stallMs?: number): HeadReader {
+  if (typeof source === "string") return urlReader(source, stallMs);
   return async (end) => {
-    const file = "getFile" in source ? await source.getFile() : source;
-    const blob = file instanceof Blob ? file : new Blob([file]);
-    return { bytes: new Uint8Array(await blob.slice(0, end).arrayBuffer()), fileSize: blob.size };
+    try {
+      const file = "getFile" in source ? await source.getFile() : source;
+      const blob = file instanceof Blob ? file : new Blob([file]);
+      return { bytes: new Uint8Array(await blob.slice(0, end).arrayBuffer()), fileSize: blob.size };
+    } catch (error) {
+      throw unreadable("name" in source ? String(source.name) : "the file", error);
+    }
   };
 }
 
 /** Reads more until `parse` does not answer with a number of bytes that it needs. */
-export async function readHeader<T>(
-  read: HeadReader,
-  parse: (head: Head) => T | number,
-  signal: AbortSignal,
-): Promise<T> {
+export async function readHeader<T>(read: HeadReader, parse: (head: Head) => T | number): Promise<T> {
   let head: Head = { bytes: new Uint8Array(0), fileSize: Infinity };
   for (let end = FIRST_BYTES; ; ) {
     const before = head.bytes.length;
     head = await read(end, head.bytes);
-    signal.throwIfAborted();
     const parsed = parse(head);
     if (typeof parsed !== "number") return parsed;
     if (head.bytes.length <= before || parsed > head.fileSize) {

@@ -3,11 +3,11 @@
  *
  * Node's own modules are imported by a name that bundlers do not see, and never where a browser is.
  */
-import { BitnetError } from "./errors.js";
+import { BitnetError, reasonOf, unreadable } from "./errors.js";
 
 interface NodeEmitter {
   on(event: "message", listener: (data: unknown) => void): void;
-  on(event: "error", listener: (error: Error) => void): void;
+  on(event: "error" | "messageerror", listener: (error: Error) => void): void;
   on(event: "exit", listener: (code: number) => void): void;
 }
 interface NodeWorker extends NodeEmitter {
@@ -21,7 +21,10 @@ interface NodeModules {
     Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker;
     parentPort: NodeWorker | null;
   };
-  "node:fs/promises": { readFile(path: string): Promise<Uint8Array<ArrayBuffer>> };
+  "node:fs/promises": {
+    readFile(path: string): Promise<Uint8Array<ArrayBuffer>>;
+    stat(path: string): Promise<{ isFile(): boolean }>;
+  };
   "node:fs": { openAsBlob?(path: string): Promise<Blob> };
   "node:url": { fileURLToPath(url: string): string };
 }
@@ -47,6 +50,8 @@ export interface WorkerPort {
   terminate(): void;
 }
 
+const LOST_ANSWER = "A message from the worker could not be read.";
+
 function browserPort(worker: Worker): WorkerPort {
   return {
     listen: (onMessage, onFailure) => {
@@ -56,7 +61,7 @@ function browserPort(worker: Worker): WorkerPort {
         const what = event.message ? `failed: ${event.message}` : "could not be started (is worker.js there?)";
         onFailure(`The worker ${what}.`);
       };
-      worker.onmessageerror = () => onFailure("A message to the worker was lost.");
+      worker.onmessageerror = () => onFailure(LOST_ANSWER);
     },
     post: (message, transfer) => worker.postMessage(message, transfer),
     keepAlive: () => undefined,
@@ -70,6 +75,7 @@ async function nodePort(url: URL): Promise<WorkerPort> {
   return {
     listen: (onMessage, onFailure) => {
       worker.on("message", onMessage);
+      worker.on("messageerror", () => onFailure(LOST_ANSWER));
       worker.on("error", ({ message }) => onFailure(`The worker failed: ${message}.`));
       worker.on("exit", (code) => onFailure(`The worker ended with status ${code}.`));
     },
@@ -86,8 +92,7 @@ export async function startWorker(url: string | undefined): Promise<WorkerPort> 
     if (url !== undefined) return browserPort(new Worker(url, { type: "module" }));
     return browserPort(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BitnetError("worker.failed", `The worker could not be started: ${reason}`);
+    throw new BitnetError("worker.failed", `The worker could not be started: ${reasonOf(error)}`);
   }
 }
 
@@ -99,18 +104,25 @@ export function randomInstance(): bigint {
   return (word() << 32n) | word() || 1n;
 }
 
+/** Whose request it was cannot be told: the page learns it as it learns of every failure of the worker itself. */
+function failOnLostRequest(): never {
+  throw new Error("a message to it could not be read");
+}
+
 /** Before it returns a browser's worker listens: what arrives earlier would be lost. */
 export function listenInWorker(
   onMessage: (message: unknown) => void,
 ): (message: unknown, transfer: Transferable[]) => void {
   if (!IS_NODE) {
     self.onmessage = ({ data }: MessageEvent<unknown>) => onMessage(data);
+    self.onmessageerror = failOnLostRequest;
     return (message, transfer) => self.postMessage(message, { transfer });
   }
   let port: NodeWorker | undefined;
   void importNode("node:worker_threads").then(({ parentPort }) => {
     port = parentPort ?? undefined; /* it keeps what arrives until somebody listens */
     port?.on("message", onMessage);
+    port?.on("messageerror", failOnLostRequest);
   });
   return (message, transfer) => port?.postMessage(message, transfer);
 }
@@ -135,17 +147,17 @@ export class Breath {
  * it is used, and by Node.js 18 at once. */
 export async function openLocal(source: string): Promise<Blob | undefined> {
   if (!IS_NODE || /^(https?|data|blob):/i.test(source)) return undefined;
-  const [fs, { readFile }, { fileURLToPath }] = await Promise.all([
+  const [fs, { readFile, stat }, { fileURLToPath }] = await Promise.all([
     importNode("node:fs"),
     importNode("node:fs/promises"),
     importNode("node:url"),
   ]);
   try {
     const path = /^file:/i.test(source) ? fileURLToPath(source) : source;
+    if (!(await stat(path)).isFile()) throw new Error("it is no file"); /* openAsBlob takes folders, and says nothing */
     return fs.openAsBlob ? await fs.openAsBlob(path) : new Blob([await readFile(path)]);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BitnetError("blob.read", `${source}: it cannot be read: ${reason}`);
+    throw unreadable(source, error);
   }
 }
 

@@ -14,7 +14,7 @@ import { stop, whenAborted, WorkerGeneration } from "./generation.js";
 import type { HeadSource } from "./header.js";
 import { IS_NODE, startWorker } from "./host.js";
 import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
-import { entryUrl } from "./storage.js";
+import { absoluteUrl, entryUrl } from "./storage.js";
 import type { TrackerMessage } from "./tracker.js";
 import { CACHE_MODES, CACHE_TYPES, ROLES, SWITCHES, TIERS } from "./types.js";
 import type {
@@ -108,13 +108,8 @@ function readPrompt(prompt: string | readonly ChatMessage[]): string | ChatMessa
   return refuse("the prompt is neither a string nor an array of messages.");
 }
 
-/** A relative address means relative to the page, not to the worker that will fetch it. */
 function absolute(url: string | URL): string {
-  try {
-    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href).href;
-  } catch {
-    return refuse(`"${String(url)}" is not a URL.`);
-  }
+  return absoluteUrl(url).href;
 }
 
 function trackUrl(text: string): string {

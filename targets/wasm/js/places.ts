@@ -4,8 +4,9 @@
  *   OPFS        directory libbitnet/: <SHA-256 of the URL>.journal and .data
  *   IndexedDB   database libbitnet: journals by URL, chunks by [URL, number]
  *
- * An entry is opened by one writer or by readers; locks (storage.ts) keep them apart. Journals may be read at
- * any time. Writing to OPFS works in workers only: files there are written in place by synchronous handles.
+ * An entry is opened by one writer or by readers; locks (storage.ts) keep them apart where a browser has them. Journals
+ * may be read at any time. Writing to OPFS works in workers only: files there are written in place by synchronous
+ * handles.
  */
 import { hexOf } from "./hashing.js";
 import { CHUNK_SIZE, wholeLines } from "./journal.js";
@@ -15,12 +16,15 @@ const NAME = "libbitnet";
 export interface Entry {
   /** Whole lines, as they were when it was opened; "" when there was none. */
   readonly journal: string;
+  readonly isWritable: boolean;
   /** How many bytes there were; `at` is the start of a chunk, and no call is about more than one. */
   read(at: number, into: Uint8Array): Promise<number>;
-  write(at: number, bytes: Uint8Array): Promise<void>;
+  /** And then the line to the journal. */
+  write(at: number, bytes: Uint8Array, line: Promise<string>): Promise<void>;
   /** To the journal. */
-  append(line: string): Promise<void>;
+  append(lines: string): Promise<void>;
   flush(): Promise<void>;
+  /** Flushes as well. */
   close(): Promise<void>;
 }
 
@@ -58,23 +62,31 @@ async function opfsName(url: string): Promise<string> {
 }
 
 /* A heap with threads is shared memory, which browsers may refuse here: its chunks take a step in between. */
-const between = new Uint8Array(CHUNK_SIZE);
+let between: Uint8Array | undefined;
 const isShared = ({ buffer }: Uint8Array): boolean => !(buffer instanceof ArrayBuffer);
 
+function stepFor(bytes: Uint8Array): Uint8Array {
+  if (!isShared(bytes)) return bytes;
+  between ??= new Uint8Array(CHUNK_SIZE);
+  return between.subarray(0, bytes.length);
+}
+
 function readSome(handle: SyncHandle, into: Uint8Array, at: number): number {
-  if (!isShared(into)) return handle.read(into, { at });
-  const n = handle.read(between.subarray(0, into.length), { at });
-  into.set(between.subarray(0, n));
+  const step = stepFor(into);
+  const n = handle.read(step, { at });
+  if (step !== into) into.set(step.subarray(0, n));
   return n;
 }
 
 function writeAll(handle: SyncHandle, bytes: Uint8Array, at: number): void {
-  if (isShared(bytes)) between.set(bytes);
-  const n = handle.write(isShared(bytes) ? between.subarray(0, bytes.length) : bytes, { at });
+  const step = stepFor(bytes);
+  if (step !== bytes) step.set(bytes);
+  const n = handle.write(step, { at });
   if (n !== bytes.length) throw new DOMException(`${n} of ${bytes.length} bytes were written.`, "QuotaExceededError");
 }
 
 class OpfsWriter implements Entry {
+  readonly isWritable = true;
   private journalSize: number;
 
   private constructor(
@@ -104,13 +116,14 @@ class OpfsWriter implements Entry {
     return readSome(this.data, into, at);
   }
 
-  async write(at: number, bytes: Uint8Array): Promise<void> {
+  async write(at: number, bytes: Uint8Array, line: Promise<string>): Promise<void> {
     writeAll(this.data, bytes, at);
+    await this.append(await line);
   }
 
-  async append(line: string): Promise<void> {
-    writeAll(this.lines, encoder.encode(line), this.journalSize);
-    this.journalSize += line.length;
+  async append(lines: string): Promise<void> {
+    writeAll(this.lines, encoder.encode(lines), this.journalSize);
+    this.journalSize += lines.length;
     await this.lines.truncate(this.journalSize); /* a torn line that was longer */
   }
 
@@ -120,13 +133,18 @@ class OpfsWriter implements Entry {
   }
 
   async close(): Promise<void> {
-    await this.data.close();
-    await this.lines.close();
+    try {
+      await this.flush();
+    } finally {
+      for (const handle of [this.data, this.lines]) await handle.close();
+    }
   }
 }
 
 /** A handle that several readers share where the browser has such; otherwise the file, read in slices. */
 class OpfsReader implements Entry {
+  readonly isWritable = false;
+
   constructor(
     private readonly file: File,
     private readonly handle: SyncHandle | undefined,
@@ -228,12 +246,26 @@ function settled<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
+/** Both stores change, or none. */
+function change(
+  database: IDBDatabase,
+  work: (journals: IDBObjectStore, chunks: IDBObjectStore) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const transaction = database.transaction([JOURNALS, CHUNKS], "readwrite");
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+    work(transaction.objectStore(JOURNALS), transaction.objectStore(CHUNKS));
+  });
+}
+
 class IdbEntry implements Entry {
   private text: string;
 
   constructor(
     private readonly database: IDBDatabase,
     private readonly url: string,
+    readonly isWritable: boolean,
     readonly journal: string,
   ) {
     this.text = journal;
@@ -248,25 +280,25 @@ class IdbEntry implements Entry {
   }
 
   /** slice: the heap itself cannot be stored, and would be stored whole. */
-  write(at: number, bytes: Uint8Array): Promise<void> {
-    return this.put(CHUNKS, bytes.slice(), [this.url, at / CHUNK_SIZE]);
+  async write(at: number, bytes: Uint8Array, line: Promise<string>): Promise<void> {
+    const chunk = bytes.slice();
+    await this.put(await line, (chunks) => chunks.put(chunk, [this.url, at / CHUNK_SIZE]));
   }
 
-  append(line: string): Promise<void> {
-    this.text += line;
-    return this.put(JOURNALS, this.text, this.url);
+  append(lines: string): Promise<void> {
+    return this.put(lines);
   }
 
   async flush(): Promise<void> {}
   async close(): Promise<void> {}
 
-  private put(store: string, value: unknown, key: IDBValidKey): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const transaction = this.database.transaction(store, "readwrite");
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error);
-      transaction.objectStore(store).put(value, key);
+  private async put(lines: string, putChunk: (chunks: IDBObjectStore) => void = () => undefined): Promise<void> {
+    const text = this.text + lines;
+    await change(this.database, (journals, chunks) => {
+      putChunk(chunks);
+      journals.put(text, this.url);
     });
+    this.text = text;
   }
 }
 
@@ -284,49 +316,57 @@ class Idb implements Place {
     return typeof text === "string" ? text : "";
   }
 
-  async open(url: string): Promise<Entry> {
-    return new IdbEntry(this.database, url, await this.journal(url));
+  async open(url: string, mode: "read" | "write"): Promise<Entry> {
+    return new IdbEntry(this.database, url, mode === "write", await this.journal(url));
   }
 
   async remove(url: string): Promise<void> {
-    await this.change((journals, chunks) => {
+    await change(this.database, (journals, chunks) => {
       journals.delete(url);
       chunks.delete(IDBKeyRange.bound([url, 0], [url, Infinity]));
     });
   }
 
   async clear(): Promise<void> {
-    await this.change((journals, chunks) => {
+    await change(this.database, (journals, chunks) => {
       journals.clear();
       chunks.clear();
     });
   }
+}
 
-  private change(work: (journals: IDBObjectStore, chunks: IDBObjectStore) => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const transaction = this.database.transaction([JOURNALS, CHUNKS], "readwrite");
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(transaction.error);
-      work(transaction.objectStore(JOURNALS), transaction.objectStore(CHUNKS));
-    });
-  }
+let connection: Promise<IDBDatabase> | undefined;
+
+async function connect(): Promise<IDBDatabase> {
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => {
+    request.result.createObjectStore(JOURNALS);
+    request.result.createObjectStore(CHUNKS);
+  };
+  const database = await settled(request);
+  const forget = (): void => void (connection = undefined);
+  database.onclose = forget; /* the site's data was cleared */
+  database.onversionchange = () => {
+    database.close(); /* who wants to delete it would wait for us */
+    forget();
+  };
+  return database;
 }
 
 async function openIdb(): Promise<Idb | undefined> {
   if (typeof indexedDB === "undefined") return undefined;
   try {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(JOURNALS);
-      request.result.createObjectStore(CHUNKS);
-    };
-    return new Idb(await settled(request));
+    return new Idb(await (connection ??= connect()));
   } catch {
+    connection = undefined;
     return undefined;
   }
 }
 
-/** Best first; none where the browser has neither, or forbids both. A worker fills, a page can only manage. */
+/** None where the browser has neither, or forbids both. A worker fills the best one; a page manages all that may
+ * have been filled. */
 export async function findPlaces(use: "manage" | "fill"): Promise<Place[]> {
-  return [await openOpfs(use), await openIdb()].filter((place) => place !== undefined);
+  const opfs = await openOpfs(use);
+  if (opfs && use === "fill") return [opfs];
+  return [opfs, await openIdb()].filter((place) => place !== undefined);
 }

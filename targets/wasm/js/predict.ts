@@ -62,12 +62,12 @@ function measure(instance: Instance, plan: ModelPlan, tier: Tier, threads: numbe
   return rates;
 }
 
-export async function predict(request: PredictRequest, signal: AbortSignal): Promise<Prediction> {
+export async function predict(request: PredictRequest): Promise<Prediction> {
   const { instance, tier, pickThreads } = await startBest(request);
   const session = new Session(instance);
   const parse = (head: { bytes: Uint8Array; fileSize: number }): ModelPlan | number =>
     session.plan(head.bytes, head.fileSize, request.how);
-  const plan = await readHeader(headReader(request.source, signal), parse, signal);
+  const plan = await readHeader(headReader(request.source), parse);
   session.free();
   const threads = pickThreads();
   const begin = performance.now();

@@ -34,12 +34,12 @@ async function startWithThreads(
   most: MostThreads,
   baseUrl: string | undefined,
 ): Promise<{ instance: Instance; most: MostThreads }> {
-  const instance = await startModule(tier, most.value, baseUrl);
-  if (instance) return { instance, most };
-  const one = await startModule(tier, 1, baseUrl);
-  if (!one) throw new BitnetError("wasm.start", "The browser starts no WebAssembly module.");
-  const reason = "This browser refuses shared memory for threads.";
-  return { instance: one, most: { value: 1, reason, mayTune: false } };
+  const one = { value: 1, reason: "This browser refuses shared memory for threads.", mayTune: false };
+  for (const choice of [most, one]) {
+    const instance = await startModule(tier, choice.value, baseUrl);
+    if (instance) return { instance, most: choice };
+  }
+  throw new BitnetError("session.memory", "The browser gives this page no memory for a WebAssembly module.");
 }
 
 /** The fastest tier whose module passes its self-test here. */

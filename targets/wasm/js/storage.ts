@@ -1,24 +1,30 @@
 /* storage.ts: the models that this origin keeps, for the page: what is there, how much, and away with it. And the
  * locks that keep tabs apart: whoever fills an entry holds its lock alone, those who read it share one.
  *
- * Nobody waits for a lock. A tab that does not get one loads from the network and stores nothing; delete and clear
- * refuse what is in use.
+ * A reader waits a moment for its lock, since a tab that has read a whole file notes when that was; nobody else waits.
+ * A tab that does not get one loads from the network and stores nothing; delete and clear refuse what is in use.
+ * Pages without https have neither locks nor OPFS: tabs that fill the same entry of IndexedDB spoil each other's, which
+ * the digests of its chunks tell.
  */
 import { BitnetError } from "./errors.js";
 import { isComplete, parseJournal, storedSize, type Journal } from "./journal.js";
 import { findPlaces, type Place } from "./places.js";
 import type { ModelStorage, StoredModel } from "./types.js";
 
-/** The release, or undefined when others hold the lock. Without Web Locks the handles of OPFS exclude each other. */
+const READER_WAITS_MS = 2000;
+
+/** The release, or undefined when others hold the lock. */
 export async function tryLock(url: string, mode: LockMode): Promise<(() => void) | undefined> {
   if (!globalThis.navigator?.locks) return () => undefined;
+  const wait = mode === "shared" ? { signal: AbortSignal.timeout(READER_WAITS_MS) } : { ifAvailable: true };
   return new Promise((resolve, reject) => {
     const hold = (lock: Lock | null): Promise<void> | undefined => {
       if (lock) return new Promise<void>((release) => resolve(release));
       resolve(undefined);
       return undefined;
     };
-    navigator.locks.request(`libbitnet ${url}`, { mode, ifAvailable: true }, hold).catch(reject);
+    const fail = (error: unknown): void => (wait.signal?.aborted ? resolve(undefined) : reject(error as Error));
+    navigator.locks.request(`libbitnet ${url}`, { mode, ...wait }, hold).catch(fail);
   });
 }
 
@@ -39,25 +45,41 @@ async function journalsOf(places: Place[]): Promise<Journal[]> {
   return texts.flat().map(parseJournal).filter((journal) => journal !== undefined);
 }
 
-function refuse(url: string): never {
-  throw new BitnetError("storage.busy", `${url} is being loaded; it can be deleted when that has ended.`);
+/** A relative address means relative to the page, not to the worker that will fetch it. */
+export function absoluteUrl(url: string | URL): URL {
+  try {
+    return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    throw new BitnetError("options", `"${String(url)}" is not a URL.`);
+  }
 }
 
 /** The entry's URL: where in a file a page points makes no other file. */
 export function entryUrl(url: string | URL): string {
-  const absolute = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+  const absolute = absoluteUrl(url);
   absolute.hash = "";
   return absolute.href;
+}
+
+function refuse(what: string): never {
+  throw new BitnetError("storage.busy", `${what} is being loaded; it can be deleted when that has ended.`);
+}
+
+/** A browser keeps the files of handles that are open. */
+async function takeAway(what: string, places: Place[], work: (place: Place) => Promise<void>): Promise<void> {
+  try {
+    for (const place of places) await work(place);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "NoModificationAllowedError") refuse(what);
+    throw error;
+  }
 }
 
 async function remove(places: Place[], url: string): Promise<void> {
   const release = await tryLock(url, "exclusive");
   if (!release) refuse(url);
   try {
-    for (const place of places) await place.remove(url);
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "NoModificationAllowedError") refuse(url);
-    throw error;
+    await takeAway(url, places, (place) => place.remove(url));
   } finally {
     release();
   }
@@ -81,7 +103,7 @@ export const storage: ModelStorage = {
   async clear() {
     const places = await findPlaces("manage");
     for (const { facts } of await journalsOf(places)) await remove(places, facts.url);
-    for (const place of places) await place.clear(); /* what no journal speaks of */
+    await takeAway("A model", places, (place) => place.clear()); /* what no journal speaks of */
   },
 
   async persist() {

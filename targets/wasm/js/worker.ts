@@ -182,7 +182,7 @@ async function handle(id: number, request: Request): Promise<void> {
     case "generate":
       return generate(id, request);
     case "predict":
-      return done(await predict(await forHost(request), new AbortController().signal));
+      return done(await predict(await forHost(request)));
     case "perplexity":
       return perplexity(id, request);
     case "tokenize":

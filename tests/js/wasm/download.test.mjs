@@ -1,13 +1,16 @@
-// download.test.mjs: bytes from a server that behaves, and from servers that do not. There is no store here;
+// download.test.mjs: bytes from a server that behaves, from servers that do not, and from files. There is no store here;
 // loading.spec.mjs has that, in a browser.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import test, { after, before } from "node:test";
 import { gzipSync } from "node:zlib";
 import { importTs } from "./load_ts.mjs";
 
-const { download, BitnetError } = await importTs("download", "errors");
+const { download, openLocal, BitnetError } = await importTs("download", "host", "errors");
 
 const FILE = randomBytes(3_000_000);
 const CHANGED = randomBytes(3_100_000);
@@ -17,6 +20,7 @@ const never = new AbortController().signal;
 /** What the heap is for download: room, and where the bytes went. */
 class Sink {
   writes = 0;
+  largest = 0;
   isPlaced = true;
   place() {}
   next() {}
@@ -25,6 +29,7 @@ class Sink {
   }
   write(at, chunk) {
     this.writes++;
+    this.largest = Math.max(this.largest, chunk.length);
     this.bytes.set(chunk, at);
   }
   view(at, size) {
@@ -142,6 +147,29 @@ test("a Blob, a stream, a file handle and an ArrayBuffer arrive whole", async ()
   assert.ok((await get({ name: "a.gguf", getFile: async () => new Blob([FILE]) })).sink.bytes.equals(FILE));
   const buffer = FILE.buffer.slice(FILE.byteOffset, FILE.byteOffset + FILE.length);
   assert.ok((await get(buffer)).sink.bytes.equals(FILE));
+});
+
+test("an ArrayBuffer arrives in pieces, of which a sink may keep the first", async () => {
+  const { sink, progress } = await get(FILE.buffer.slice(FILE.byteOffset, FILE.byteOffset + FILE.length));
+  assert.deepEqual([sink.writes, sink.largest], [3, 1 << 20]);
+  assert.deepEqual(progress, [[FILE.length, FILE.length]]);
+});
+
+test("a path that is missing, or of a folder, is refused in Node.js with its reason", async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "bitnet-test-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const messageOf = (file) =>
+    openLocal(file).then(
+      () => assert.fail(`${file} was opened`),
+      (error) => [error.code, error.message],
+    );
+  assert.deepEqual(await messageOf(folder), ["blob.read", `${folder}: it cannot be read: it is no file`]);
+  const missing = path.join(folder, "a.gguf");
+  const [code, message] = await messageOf(missing);
+  assert.equal(code, "blob.read");
+  assert.match(message, /a\.gguf: it cannot be read: ENOENT: no such file/);
+  await writeFile(missing, FILE);
+  assert.ok(Buffer.from(await (await openLocal(missing)).arrayBuffer()).equals(FILE));
 });
 
 test("a refusal has the status and the address", async () => {

@@ -10,7 +10,6 @@ const { availableMemory, predictMemory, predictRates, predictionText, spreadOf }
 const { Session } = await importTs("session");
 
 const HOW = { nCtx: 0, cacheTypeK: "auto", cacheTypeV: "auto", stagedHead: "auto" };
-const SIGNAL = new AbortController().signal;
 const GB = 1e9;
 
 /** The shape of BitNet-b1.58-2B-4T. */
@@ -118,7 +117,7 @@ async function codeOf(promise) {
 
 test("a header comes in ranges, each byte once, until it is whole", async (t) => {
   const { url, seen } = await serveFile(t, FILE);
-  const head = await readHeader(headReader(url, SIGNAL), needs(2_500_000), SIGNAL);
+  const head = await readHeader(headReader(url), needs(2_500_000));
   assert.equal(head.fileSize, FILE.length);
   assert.deepEqual(seen, ["bytes=0-1048575", "bytes=1048576-2499999"]);
   assert.deepEqual(Buffer.from(head.bytes), FILE.subarray(0, 2_500_000));
@@ -127,7 +126,7 @@ test("a header comes in ranges, each byte once, until it is whole", async (t) =>
 test("a parser that asks for little more gets twice as much", async (t) => {
   const { url, seen } = await serveFile(t, FILE);
   let n = 0;
-  await readHeader(headReader(url, SIGNAL), (head) => (++n < 3 ? head.bytes.length + 1 : "done"), SIGNAL);
+  await readHeader(headReader(url), (head) => (++n < 3 ? head.bytes.length + 1 : "done"));
   assert.deepEqual(seen.map((range) => Number(range.split("-")[1]) + 1), [1 << 20, 2 << 20, 4 << 20]);
 });
 
@@ -136,7 +135,7 @@ test("a server without ranges sends the beginning and is hung up on", async (t) 
     response.writeHead(200, { "Content-Length": 1e12 });
     response.write(FILE);
   });
-  const head = await readHeader(headReader(url, SIGNAL), needs(1_500_000), SIGNAL);
+  const head = await readHeader(headReader(url), needs(1_500_000));
   assert.equal(head.fileSize, 1e12);
   assert.deepEqual(Buffer.from(head.bytes), FILE.subarray(0, head.bytes.length));
 });
@@ -147,21 +146,21 @@ test("a server that hides where a range lies is asked for all, and hung up on", 
     response.writeHead(200, { "Content-Length": FILE.length });
     response.end(FILE);
   });
-  const head = await readHeader(headReader(url, SIGNAL), needs(1_500_000), SIGNAL);
+  const head = await readHeader(headReader(url), needs(1_500_000));
   assert.deepEqual([head.fileSize, seen.length], [FILE.length, 4]);
   assert.deepEqual(Buffer.from(head.bytes), FILE.subarray(0, head.bytes.length));
 });
 
 test("a file smaller than the first range is read whole", async (t) => {
   const { url } = await serveFile(t, FILE.subarray(0, 1000));
-  const head = await readHeader(headReader(url, SIGNAL), needs(1000), SIGNAL);
+  const head = await readHeader(headReader(url), needs(1000));
   assert.deepEqual(Buffer.from(head.bytes), FILE.subarray(0, 1000));
 });
 
 test("what cannot be predicted is refused with a code", async (t) => {
   const read = async (respond, size = 100) => {
     const { url } = await serveFile(t, FILE, respond);
-    return codeOf(readHeader(headReader(url, SIGNAL), needs(size), SIGNAL));
+    return codeOf(readHeader(headReader(url), needs(size)));
   };
   assert.equal(await read((_, response) => response.writeHead(404).end()), "fetch.http");
   assert.equal(await read((_, response) => response.writeHead(200).end(FILE)), "fetch.length", "no length");
@@ -170,24 +169,47 @@ test("what cannot be predicted is refused with a code", async (t) => {
   const endless = { bytes: new Uint8Array(1), fileSize: 2 ** 40 };
   let n = 0;
   const reader = async () => ({ ...endless, bytes: new Uint8Array(++n) });
-  assert.equal(await codeOf(readHeader(reader, () => 2 ** 30, SIGNAL)), "predict.header");
+  assert.equal(await codeOf(readHeader(reader, () => 2 ** 30)), "predict.header");
 });
 
-test("an abort stops the reading of a header", async (t) => {
-  const { url } = await serveFile(t, FILE, (_, response) => {
-    response.writeHead(206, { "Content-Range": "bytes 0-9/99" }).flushHeaders();
-  });
-  const controller = new AbortController();
-  const reading = readHeader(headReader(url, controller.signal), needs(10), controller.signal);
-  setTimeout(() => controller.abort(new Error("enough")), 50);
-  await assert.rejects(reading, /enough|abort/);
+test("a connection that breaks off or says nothing more inside the header is a network error", async (t) => {
+  const begin = (response) => {
+    response.writeHead(206, { "Content-Range": `bytes 0-${(1 << 20) - 1}/${FILE.length}` });
+    return new Promise((resolve) => response.write(FILE.subarray(0, 1000), resolve));
+  };
+  const errorOf = async (respond) => {
+    const { url } = await serveFile(t, FILE, respond);
+    return readHeader(headReader(url, 100), needs(1_000_000)).then(() => assert.fail("it was read"), (e) => e);
+  };
+  const broken = await errorOf((_, response) => begin(response).then(() => response.destroy()));
+  assert.equal(broken.code, "fetch.network");
+  assert.match(broken.message, /model\.gguf: the download broke off: /);
+  const silent = await errorOf((_, response) => begin(response));
+  assert.equal(silent.code, "fetch.network");
+  assert.match(silent.message, /the download broke off: nothing came for 0\.1 seconds/);
+  const mute = await errorOf(() => undefined);
+  assert.equal(mute.code, "fetch.network");
+  assert.match(mute.message, /the request failed: nothing came for 0\.1 seconds/);
+});
+
+test("a file that cannot be read any more says so by its name", async () => {
+  const gone = async () => {
+    throw new Error("it was moved");
+  };
+  for (const source of [
+    { name: "a.gguf", getFile: gone },
+    { name: "a.gguf", getFile: async () => Object.assign(new Blob(["x"]), { slice: () => ({ arrayBuffer: gone }) }) },
+  ]) {
+    const error = await readHeader(headReader(source), needs(10)).catch((e) => e);
+    assert.deepEqual([error.code, error.message], ["blob.read", "a.gguf: it cannot be read: it was moved"]);
+  }
 });
 
 test("the header of a real model says what the loaded model says of itself", async () => {
   const glue = await startModule();
   const session = new Session({ glue, memory: glue.memory });
   const parse = ({ bytes, fileSize }) => session.plan(bytes, fileSize, HOW);
-  const plan = await readHeader(headReader(new Blob([MODEL]), SIGNAL), parse, SIGNAL);
+  const plan = await readHeader(headReader(new Blob([MODEL])), parse);
   session.reserve(MODEL.length);
   session.write(0, MODEL);
   session.load(1, HOW);
@@ -204,5 +226,5 @@ test("a file that is no model is refused by its first bytes", async () => {
   const session = new Session({ glue, memory: glue.memory });
   const parse = ({ bytes, fileSize }) => session.plan(bytes, fileSize, HOW);
   const page = new Blob(["<!doctype html>".repeat(100)]);
-  assert.equal(await codeOf(readHeader(headReader(page, SIGNAL), parse, SIGNAL)), "gguf.magic");
+  assert.equal(await codeOf(readHeader(headReader(page), parse)), "gguf.magic");
 });

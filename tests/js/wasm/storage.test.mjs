@@ -1,10 +1,11 @@
-// storage.test.mjs: the journal of a stored file, which is all that says what of it can be believed.
+// storage.test.mjs: the journal of a stored file, which is all that says what of it can be believed. The store itself
+// needs a browser: loading.spec.mjs.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import test from "node:test";
 import { importTs } from "./load_ts.mjs";
 
-const journal = await importTs("journal");
+const { storage, ...journal } = await importTs("journal", "storage");
 const { CHUNK_SIZE, headLine, isComplete, journalLine, parseJournal, storedSize, wholeLines } = journal;
 
 const SIZE = 3 * CHUNK_SIZE + 5; /* four chunks */
@@ -64,3 +65,8 @@ for (const [what, text] of [
 ]) {
   test(`a journal with ${what} is not believed`, () => assert.equal(parseJournal(text), undefined));
 }
+
+test("what is no URL is refused as an argument", async () => {
+  const error = await storage.delete("http://").catch((e) => e);
+  assert.deepEqual([error.code, error.message], ["options", '"http://" is not a URL.']);
+});
