@@ -62,7 +62,8 @@ function measure(instance: Instance, plan: ModelPlan, tier: Tier, threads: numbe
   return rates;
 }
 
-export async function predict(request: PredictRequest, signal: AbortSignal): Promise<Prediction> {
+export async function predict(request: PredictRequest): Promise<Prediction> {
+  const { signal } = new AbortController(); /* aborted with its worker */
   const { instance, tier, pickThreads } = await startBest(request);
   const session = new Session(instance);
   const parse = (head: { bytes: Uint8Array; fileSize: number }): ModelPlan | number =>
