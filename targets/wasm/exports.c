@@ -82,7 +82,7 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
     if (s->files.n == 0 || s->model)
         return bitnet_fail(&s->err, BITNET_E_INVAL, "session.order",
                            "load comes after reserve, once");
-    wasm_how how = {n_threads, n_ctx, cache_type_k, cache_type_v, staged};
+    wasm_how how = {n_ctx, cache_type_k, cache_type_v, staged};
     wasm_plan plan;
     bitnet_model *header = NULL;
     bitnet_status st = wasm_plan_make(&plan, &how, &header, s->files.file, s->files.n, &s->err);

@@ -283,9 +283,8 @@ bitnet_status bitnet_session_score_step(bitnet_session *s) {
 const char *bitnet_session_score(bitnet_session *s) {
     const bitnet_perplexity *p = &s->score.so_far;
     snprintf(s->json, SESSION_JSON_CAP,
-             "{\"perplexity\":%.17g,\"standardError\":%.17g,\"nll\":%.17g,\"nTokens\":%d,"
-             "\"total\":%d}",
-             p->perplexity, p->perplexity * p->nll_stderr, p->nll, p->n_tokens,
+             "{\"perplexity\":%.17g,\"standardError\":%.17g,\"nTokens\":%d,\"total\":%d}",
+             p->perplexity, p->perplexity * p->nll_stderr, p->n_tokens,
              bitnet_evaluation_total(s->score.evaluation));
     return s->json;
 }

@@ -160,8 +160,7 @@ const char *bitnet_session_plan(bitnet_session *s, const uint8_t *bytes, size_t 
                                          .map = head_map,
                                          .may_rewrite = true,
                                          .ctx = &h}};
-    wasm_how how = {.n_threads = 1,
-                    .n_ctx = n_ctx,
+    wasm_how how = {.n_ctx = n_ctx,
                     .cache_type_k = cache_type_k,
                     .cache_type_v = cache_type_v,
                     .staged = staged};

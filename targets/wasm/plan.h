@@ -8,7 +8,7 @@
 
 /* How a model is loaded. */
 typedef struct wasm_how {
-    int32_t n_threads, n_ctx;                  /* n_ctx <= 0: chosen */
+    int32_t n_ctx;                             /* <= 0: chosen */
     bitnet_kv_type cache_type_k, cache_type_v; /* AUTO: chosen by the model */
     bitnet_switch staged;                      /* AUTO: chosen */
 } wasm_how;

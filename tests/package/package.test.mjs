@@ -32,7 +32,8 @@ before(() => {
   tarball = path.join(OUT, filename);
 });
 
-/** The fixture with its tools installed, unless they are from a run before, and the packed package. */
+/** The fixture, with page.js if it has a page, its tools, unless they are there from a run before, and the packed
+ * package. */
 function install(name) {
   const from = path.join(ROOT, "tests/package", name);
   const to = path.join(OUT, name);
@@ -41,6 +42,7 @@ function install(name) {
     readFileSync(path.join(to, "node_modules/.installed"), "utf8") === readFileSync(lock, "utf8");
   if (!isInstalled) rmSync(to, { recursive: true, force: true });
   cpSync(from, to, { recursive: true });
+  if (existsSync(path.join(to, "index.html"))) cpSync(path.join(from, "../page.js"), path.join(to, "page.js"));
   if (existsSync(lock) && !isInstalled) {
     run(to, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts");
     writeFileSync(path.join(to, "node_modules/.installed"), readFileSync(lock));

@@ -1,11 +1,36 @@
-/* facts.ts: what the page says about the model that is loaded, and about what this browser lacks. */
+/* facts.ts: short facts, each with a sentence that explains it; and which ones the page tells about the model that is
+ * loaded, and about what this browser lacks.
+ */
 import type { ModelInfo } from "libbitnet";
+import { make } from "../shared/dom";
 import { count, quantity } from "../shared/format";
 
 const TIERS: Record<string, string> = { relaxed: "relaxed SIMD", simd128: "SIMD", c: "no SIMD" };
 
-/** [text, explanation] */
-export function modelFacts(info: ModelInfo): [string, string][] {
+/** The explanation is "" where there is none. */
+export type Fact = [text: string, explanation: string];
+
+export const NO_MODEL: Fact[] = [["No model", ""]];
+
+function factItem([text, explanation]: Fact): HTMLLIElement {
+  const item = make("li");
+  const value = make("span", "", text);
+  if (explanation !== "") {
+    value.className = "explained";
+    value.title = explanation;
+    value.tabIndex = 0;
+    value.setAttribute("aria-description", explanation);
+  }
+  item.append(value);
+  return item;
+}
+
+/** Explanations are tooltips, and reach the keyboard, fingers and screen readers as well. */
+export function showFacts(list: HTMLElement, facts: Fact[]): void {
+  list.replaceChildren(...facts.map(factItem));
+}
+
+export function modelFacts(info: ModelInfo): Fact[] {
   return [
     [info.name || "unnamed model", `Architecture ${info.arch}, ${info.nParams.toLocaleString("en-US")} parameters`],
     [quantity(info.fileSize, "By"), "Size of the model file"],

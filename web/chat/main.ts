@@ -5,15 +5,15 @@
  * ?model=, from the panel (models.ts), or is the one the server embeds. A download can be paused: what has come is
  * kept, and loading again goes on from there.
  */
-import { load as loadModel, type Generation, type Model, type Prediction } from "libbitnet";
+import { BitnetError, load as loadModel, type ChatMessage, type Generation, type Model, type Prediction } from "libbitnet";
 import "../shared/style.css";
 import "./chat.css";
-import { byId, make, setText } from "../shared/dom";
+import { byId, isFocusLost, make, setText } from "../shared/dom";
 import { Conversation } from "./conversation";
-import { modelFacts, modelNote } from "./facts";
+import { modelFacts, modelNote, NO_MODEL, showFacts } from "./facts";
 import { ModelsPanel, type Source } from "./models";
 import { readPageOptions, SamplingForm, type PageOptions, type Sampling } from "./options";
-import { hideError, setPhase, showError, showFacts, showNote, showProgress } from "./panel";
+import { hideError, setPhase, showError, showNote, showProgress } from "./panel";
 import { Story } from "./story";
 
 const TEXTS = {
@@ -33,6 +33,8 @@ const TEXTS = {
 const START_OVER = "Start over";
 
 const promptField = byId("prompt", HTMLTextAreaElement);
+const modelSection = byId("model", HTMLElement);
+const factList = byId("facts", HTMLElement);
 const writeButton = byId("write", HTMLButtonElement);
 const stopButton = byId("stop", HTMLButtonElement);
 const pauseButton = byId("pause", HTMLButtonElement);
@@ -88,9 +90,13 @@ function setMode(): void {
   );
 }
 
-function startOver(): void {
+function clear(): void {
   conversation.clear();
   stories.replaceChildren();
+}
+
+function startOver(): void {
+  clear();
   promptField.focus();
 }
 
@@ -100,13 +106,16 @@ async function load(source: Source, prediction?: Prediction): Promise<void> {
   const mine = (loading = new AbortController());
   expected = prediction;
   paused = undefined;
+  const hadFocus = modelSection.contains(document.activeElement);
   hideError();
   models.open(false);
+  showFacts(factList, NO_MODEL);
   showProgress(undefined);
   pauseButton.hidden = typeof source !== "string"; /* a file of one's own is there at once */
   pauseButton.onclick = () => pause(source);
   setText(pauseButton, "Pause");
   updateControls();
+  if (hadFocus && isFocusLost()) pauseButton.focus();
   await model?.dispose();
   model = undefined;
   try {
@@ -121,17 +130,17 @@ async function load(source: Source, prediction?: Prediction): Promise<void> {
     });
     if (mine !== loading) return void loaded.dispose();
     model = loaded;
-    startOver();
-    showFacts(modelFacts(loaded.info));
+    clear();
+    showFacts(factList, modelFacts(loaded.info));
     showNote(modelNote(loaded.info));
   } catch (error) {
     if (mine !== loading) return;
-    showFacts([["No model", ""]]);
     showError("The model could not be loaded.", error, () => void load(source, prediction));
   } finally {
     if (mine === loading) loading = undefined;
     setMode();
     updateControls();
+    if (hadFocus && isFocusLost()) byId("models-toggle", HTMLButtonElement).focus();
   }
 }
 
@@ -158,13 +167,15 @@ function keepAtEnd(): void {
 
 /** The button that was pressed may be gone. Not on a phone, where focus would bring up the keyboard. */
 function takeFocusBack(): void {
-  const isLost = document.activeElement === null || document.activeElement === document.body;
-  if (isLost && matchMedia("(pointer: fine)").matches) promptField.focus({ preventScroll: true });
+  if (isFocusLost() && matchMedia("(pointer: fine)").matches) promptField.focus({ preventScroll: true });
 }
 
-async function write(story: Story, generate: (m: Model, s: Sampling, signal: AbortSignal) => Generation): Promise<void> {
-  const settings = sampling.read();
-  if (!model || writing || !settings) return;
+/** The settings of an answer that may begin now. */
+function readSettings(): Sampling | undefined {
+  return model && !writing && !loading ? sampling.read() : undefined;
+}
+
+async function write(m: Model, story: Story, prompt: string | ChatMessage[], settings: Sampling): Promise<void> {
   const mine = (writing = new AbortController());
   hideError();
   for (const more of stories.querySelectorAll(".more")) more.remove();
@@ -174,7 +185,7 @@ async function write(story: Story, generate: (m: Model, s: Sampling, signal: Abo
   updateControls();
   keepAtEnd();
   try {
-    await stream(model, story, generate(model, settings, mine.signal), settings);
+    await stream(m, story, m.generate(prompt, { ...settings, signal: mine.signal }), settings);
   } catch (error) {
     failed(story, error);
   } finally {
@@ -206,31 +217,31 @@ async function stream(m: Model, story: Story, generation: Generation, s: Samplin
     sampling: s,
   });
   if (isChat()) conversation.answered(text);
-  else if (finishReason !== "stop") story.offerMore(() => carryOn(story, story.text));
+  else if (finishReason !== "stop") story.offerMore(() => carryOn(story));
 }
 
-/** Nothing was written: what was asked goes back into its field, to be changed. */
+/** Nothing was written: what was asked goes back into its field, to be changed. Unless another model was chosen. */
 function failed(story: Story, error: unknown): void {
-  if (isChat()) conversation.takeBack();
-  if (story.isEmpty) {
+  conversation.takeBack();
+  const isReplaced = error instanceof BitnetError && error.code === "model.disposed";
+  if (!story.isEmpty) story.fail();
+  else {
     story.element.remove();
-    if (promptField.value === "") promptField.value = story.opening;
-  } else {
-    story.fail();
+    if (!isReplaced && promptField.value === "") promptField.value = story.opening;
   }
-  showError("No answer.", error);
+  if (!isReplaced) showError("No answer.", error);
 }
 
-function carryOn(story: Story, text: string): void {
-  void write(story, (m, s, signal) => m.generate(text, { ...s, signal }));
+function carryOn(story: Story): void {
+  const settings = readSettings();
+  if (model && settings) void write(model, story, story.text, settings);
 }
 
 function begin(text: string): void {
-  if (!model || writing || loading) return;
+  const settings = readSettings();
+  if (!model || !settings) return;
   promptField.value = "";
-  const story = new Story(text, isChat());
-  if (!isChat()) return carryOn(story, text);
-  void write(story, (m, s, signal) => m.generate(conversation.asked(text), { ...s, signal }));
+  void write(model, new Story(text, isChat()), isChat() ? conversation.asked(text) : text, settings);
 }
 
 /* ---- the page ---- */
@@ -261,8 +272,10 @@ function start(): void {
     options = readPageOptions(location.search);
     sampling = new SamplingForm(location.search);
   } catch (error) {
+    options = readPageOptions("");
+    sampling = new SamplingForm("");
     updateControls();
-    showFacts([["No model", ""]]);
+    showFacts(factList, NO_MODEL);
     return showError("This address cannot be used.", error, () => (location.search = ""));
   }
   void load(new URL(options.model, document.baseURI).href);

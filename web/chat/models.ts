@@ -2,8 +2,9 @@
  * downloaded; from a file; from what this browser keeps. It asks for a model through `onChoose` and loads none.
  */
 import { predict, storage, type Prediction, type StoredModel } from "libbitnet";
-import { byId, make, setText } from "../shared/dom";
-import { quantity } from "../shared/format";
+import { byId, isFocusLost, make, setText } from "../shared/dom";
+import { quantity, rangeText } from "../shared/format";
+import { showFacts, type Fact } from "./facts";
 import { errorId } from "./panel";
 
 export type Source = string | File | File[];
@@ -11,18 +12,14 @@ export type Source = string | File | File[];
 const panel = byId("models", HTMLElement);
 const toggle = byId("models-toggle", HTMLButtonElement);
 const forecast = byId("forecast", HTMLElement);
+const forecastList = byId("forecast-facts", HTMLElement);
 const forecastText = byId("forecast-text", HTMLElement);
 const forecastLoad = byId("forecast-load", HTMLButtonElement);
 const fileInput = byId("file", HTMLInputElement);
+const storedList = byId("stored", HTMLElement);
 
-/** "80 to 110 tok/s"; one number where both ends read the same. */
-export function rangeText({ low, high }: { low: number; high: number }): string {
-  const [a, b] = [quantity(low, "{token}/s"), quantity(high, "{token}/s")];
-  return a === b ? a : `${a.replace(/ \S+$/, "")} to ${b}`;
-}
-
-/** [text, explanation] of each fact that a header and a probe give. */
-export function forecastFacts({ model, memory, tokensPerSecond, promptTokensPerSecond }: Prediction): [string, string][] {
+/** What a header and a probe tell. */
+export function forecastFacts({ model, memory, tokensPerSecond, promptTokensPerSecond }: Prediction): Fact[] {
   return [
     [model.name || "unnamed model", `Architecture ${model.arch}, ${model.nParams.toLocaleString("en-US")} parameters`],
     [`${quantity(model.fileSize, "By")} to download`, "Size of the file"],
@@ -32,14 +29,14 @@ export function forecastFacts({ model, memory, tokensPerSecond, promptTokensPerS
   ];
 }
 
-function showForecastFacts(facts: [string, string][]): void {
-  byId("forecast-facts", HTMLElement).replaceChildren(
-    ...facts.map(([text, title]) => {
-      const item = make("li", "", text);
-      item.title = title;
-      return item;
-    }),
-  );
+/** As its address has it; in people's letters where it is UTF-8. */
+function fileName(url: string): string {
+  const name = new URL(url).pathname.split("/").pop() || url;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 export class ModelsPanel {
@@ -57,22 +54,24 @@ export class ModelsPanel {
       fileInput.value = "";
       this.choose(files);
     };
-    byId("clear", HTMLButtonElement).onclick = () => void this.changeStorage(() => storage.clear());
-    byId("persist", HTMLButtonElement).onclick = () => void this.changeStorage(() => storage.persist());
+    byId("clear", HTMLButtonElement).onclick = () => void this.showStored(() => storage.clear());
+    byId("persist", HTMLButtonElement).onclick = () => void this.showStored(() => storage.persist());
     this.wireDrop();
   }
 
   open(isOpen: boolean): void {
     panel.hidden = !isOpen;
     toggle.setAttribute("aria-expanded", String(isOpen));
-    if (isOpen) void this.refresh();
-    else this.checking?.abort();
+    if (isOpen) return void this.showStored();
+    this.checking?.abort();
+    this.checking = undefined;
+    forecast.hidden = true;
   }
 
   /** What is stored, as it is now. */
-  async refresh(): Promise<void> {
+  private async refresh(): Promise<void> {
     const [models, estimate] = await Promise.all([storage.list(), storage.estimate()]);
-    byId("stored", HTMLElement).replaceChildren(...models.map((model) => this.storedItem(model)));
+    storedList.replaceChildren(...models.map((model) => this.storedItem(model)));
     const used = models.reduce((sum, { stored }) => sum + stored, 0);
     const text = used > 0 ? `${quantity(used, "By")} of ${quantity(estimate.quota, "By")} that this site may use.` : "Nothing yet.";
     setText(byId("usage", HTMLElement), text);
@@ -83,7 +82,7 @@ export class ModelsPanel {
 
   private storedItem(model: StoredModel): HTMLLIElement {
     const item = make("li");
-    const name = make("button", "quiet", decodeURIComponent(new URL(model.url).pathname.split("/").pop() || model.url));
+    const name = make("button", "quiet", fileName(model.url));
     name.type = "button";
     name.title = model.url;
     name.onclick = () => this.onChoose(model.url, undefined);
@@ -93,19 +92,23 @@ export class ModelsPanel {
     const remove = make("button", "quiet", "Delete");
     remove.type = "button";
     remove.setAttribute("aria-label", `Delete ${name.textContent}`);
-    remove.onclick = () => void this.changeStorage(() => storage.delete(model.url));
+    remove.onclick = () => void this.showStored(() => storage.delete(model.url));
     item.append(name, make("span", "", size), remove);
     return item;
   }
 
-  private async changeStorage(change: () => Promise<unknown>): Promise<void> {
+  /** After a change of it, or why that cannot be; the button that asked for it may be gone. */
+  private async showStored(change?: () => Promise<unknown>): Promise<void> {
+    const at = [...storedList.children].findIndex((item) => item.contains(document.activeElement));
     try {
-      await change();
+      await change?.();
+      await this.refresh();
     } catch (error) {
       setText(byId("usage", HTMLElement), error instanceof Error ? error.message : String(error));
-      return;
     }
-    await this.refresh();
+    if (panel.hidden || !isFocusLost()) return;
+    const next = at < 0 ? undefined : (storedList.children[at] ?? storedList.lastElementChild);
+    (next?.querySelector<HTMLElement>("button:last-child") ?? toggle).focus();
   }
 
   private choose(files: File[]): void {
@@ -119,12 +122,12 @@ export class ModelsPanel {
     const url = new URL(address, document.baseURI).href;
     forecast.hidden = false;
     forecastLoad.hidden = true;
-    showForecastFacts([]);
+    showFacts(forecastList, []);
     setText(forecastText, "Reading the file's header and trying how fast this device is …");
     try {
       const found = await predict(url, { signal: mine.signal });
       if (mine !== this.checking) return;
-      showForecastFacts(forecastFacts(found));
+      showFacts(forecastList, forecastFacts(found));
       setText(forecastText, found.memory.text);
       forecastLoad.hidden = !found.memory.fits;
       forecastLoad.onclick = () => this.onChoose(url, found);

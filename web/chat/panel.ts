@@ -3,7 +3,7 @@
  * A failure is the core's own sentence, its stable id in small type, and a way on; the page stays usable.
  */
 import { BitnetError, type LoadProgress } from "libbitnet";
-import { byId, make, setText } from "../shared/dom";
+import { byId, setText } from "../shared/dom";
 import { decimal, quantity } from "../shared/format";
 
 export type Phase = "loading" | "paused" | "ready" | "writing" | "empty";
@@ -16,9 +16,8 @@ const errorBox = byId("error", HTMLElement);
 /** The page's state, where style sheets and tests can see it. */
 export function setPhase(phase: Phase): void {
   document.body.dataset["phase"] = phase;
-  const isComing = phase === "loading" || phase === "paused";
-  loading.hidden = !isComing;
-  ready.hidden = isComing;
+  loading.hidden = phase !== "loading" && phase !== "paused";
+  ready.hidden = phase === "loading"; /* while a download is paused another model may be chosen */
 }
 
 /** "2.1 of 3.8 MB · 55 %": both numbers in the unit of the larger one. */
@@ -52,18 +51,6 @@ export function showProgress(progress: LoadProgress | undefined): void {
   setText(byId("amount", HTMLElement), loaded > 0 || total ? amountText(loaded, total) : "");
   if (total !== undefined && total > 0) bar.value = loaded / total;
   else bar.removeAttribute("value"); /* indeterminate */
-}
-
-/** [text, explanation] of each fact about the loaded model. */
-export function showFacts(facts: [string, string][]): void {
-  const list = byId("facts", HTMLElement);
-  list.replaceChildren(
-    ...facts.map(([text, title]) => {
-      const item = make("li", "", text);
-      item.title = title;
-      return item;
-    }),
-  );
 }
 
 /** "" hides it. */

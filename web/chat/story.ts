@@ -2,12 +2,11 @@
  * it.
  *
  * Text arrives token by token through `append` and is only ever set as text. The numbers under a whole answer are
- * those of the engine (timings); while it is written they are counted here. Each has its definition as a tooltip
- * that also the keyboard reaches.
+ * those of the engine (timings); while it is written they are counted here.
  */
 import { make } from "../shared/dom";
-import { count, quantity } from "../shared/format";
-import { rangeText } from "./models";
+import { count, quantity, rangeText } from "../shared/format";
+import { showFacts, type Fact } from "./facts";
 import type { Sampling } from "./options";
 
 /** What the line under an answer is made of. */
@@ -37,9 +36,9 @@ function samplingHelp({ temp, topK, topP, minP, seed }: Sampling): string {
   return `temperature ${temp}, top-k ${topK}, top-p ${topP}, min-p ${minP}, seed ${seed}`;
 }
 
-/** [text, definition] of each number, in the order shown. */
-export function statsLine(n: Numbers): [string, string][] {
-  const stats: [string, string][] = [
+/** Each number with its definition, in the order shown. */
+export function statsLine(n: Numbers): Fact[] {
+  const stats: Fact[] = [
     [`TTFT ${quantity(n.ttftS, "s")}`, "Time to first token: from the request accepted to the first token sampled"],
     [quantity(n.tokensPerS, "{token}/s"), DECODE_HELP],
     [count(n.nGenerated, "token"), `Tokens sampled, a final end-of-text token included; ${samplingHelp(n.sampling)}`],
@@ -52,16 +51,6 @@ export function statsLine(n: Numbers): [string, string][] {
 }
 
 const LIVE_MS = 200; /* between two updates of the line while it is written: faster cannot be read */
-
-function statItem(text: string, definition: string): HTMLLIElement {
-  const item = make("li");
-  const value = make("span", "stat", text);
-  value.title = definition;
-  value.tabIndex = 0;
-  value.setAttribute("aria-description", definition);
-  item.append(value);
-  return item;
-}
 
 export class Story {
   readonly element = make("article", "story");
@@ -115,17 +104,17 @@ export class Story {
     this.shownMs = now;
     const seconds = (now - this.firstMs) / 1000;
     const rate = seconds > 0 ? (this.nTokens - 1) / seconds : undefined;
-    this.live.replaceChildren(
-      statItem(quantity(rate, "{token}/s"), DECODE_HELP),
-      statItem(count(this.nTokens, "token"), "Tokens written so far"),
-    );
+    showFacts(this.live, [
+      [quantity(rate, "{token}/s"), DECODE_HELP],
+      [count(this.nTokens, "token"), "Tokens written so far"],
+    ]);
   }
 
   end(numbers: Numbers): void {
     this.element.dataset["state"] = numbers.finish;
     const list = make("ul", "stats");
     list.setAttribute("aria-label", "Measured");
-    list.append(...statsLine(numbers).map(([text, definition]) => statItem(text, definition)));
+    showFacts(list, statsLine(numbers));
     this.foot.replaceChildren(list);
   }
 

@@ -26,6 +26,12 @@ export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Whether what had the focus is gone, or hidden, which browsers notice a frame later. */
+export function isFocusLost(): boolean {
+  const focused = document.activeElement;
+  return focused === null || focused === document.body || focused.getClientRects().length === 0;
+}
+
 /** Copies text and says so on the button for a moment. */
 export async function copyFrom(button: HTMLButtonElement, text: string): Promise<void> {
   const label = button.textContent ?? "";

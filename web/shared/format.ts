@@ -49,6 +49,12 @@ export function quantity(value: number | undefined, unit: string): string {
   return `${decimal(value)} ${unitLabel(unit)}`.trimEnd();
 }
 
+/** "80 to 110 tok/s"; one number where both ends read the same. */
+export function rangeText({ low, high }: { low: number; high: number }): string {
+  const [a, b] = [quantity(low, "{token}/s"), quantity(high, "{token}/s")];
+  return a === b ? a : `${a.replace(/ \S+$/, "")} to ${b}`;
+}
+
 /** Age for a status line: "now", "12 s", "3 min", "2 h". */
 export function age(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));

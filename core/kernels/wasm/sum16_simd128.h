@@ -27,10 +27,6 @@ static inline v128_t row_load4(const void *row, ptrdiff_t j, bool is_f16) {
     return wasm_f32x4_mul(h, wasm_f32x4_splat(0x1p112f));
 }
 
-static inline float row_at(const void *row, ptrdiff_t j, bool is_f16) {
-    return is_f16 ? f16_to_f32(((const uint16_t *)row)[j]) : ((const float *)row)[j];
-}
-
 /* sum16() on registers */
 static inline float sum16_lanes(const lanes16 *l) {
     v128_t s8lo = wasm_f32x4_add(l->v[0], l->v[2]), s8hi = wasm_f32x4_add(l->v[1], l->v[3]);

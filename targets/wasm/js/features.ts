@@ -6,6 +6,7 @@
  * compute relaxed dot products wrongly. The relaxed dot is tested as the kernels use it: any int8 in the
  * first operand, 0 … 127 in the second (outside that, hardware may differ).
  */
+import { IS_NODE } from "./host.js";
 import type { Tier } from "./types.js";
 
 type SimdTier = Exclude<Tier, "c">;
@@ -93,8 +94,12 @@ export interface Choice<T> {
   reason: string;
 }
 
+/* Of its versions some have no relaxed SIMD and some a wrong one; and threads need the workers of browsers. */
+const NODE_REASON = "Under Node.js the package runs its SIMD128 module on one thread.";
+
 /** The tiers that work here, the fastest first, each tested only when it is asked for. */
 export async function* workingTiers(): AsyncGenerator<Choice<Tier>> {
+  if (IS_NODE) return yield { value: "simd128", reason: NODE_REASON };
   const hasRelaxed = isSupported("relaxed");
   if (hasRelaxed && (await selfTest("relaxed"))) {
     yield { value: "relaxed", reason: "This browser has relaxed SIMD, and it passes the self-test." };
@@ -119,6 +124,7 @@ const SHARED_MODULE = new Uint8Array([
 /** Why modules cannot have threads here, as a sentence; undefined when they can. An isolated page is the usual way to
  * shared memory and not the only one, so what counts is whether memory can be sent to another thread. */
 export function whyNoThreads(): string | undefined {
+  if (IS_NODE) return NODE_REASON;
   try {
     if (typeof SharedArrayBuffer !== "undefined" && WebAssembly.validate(SHARED_MODULE)) {
       const { port1, port2 } = new MessageChannel();

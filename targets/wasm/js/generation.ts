@@ -19,21 +19,25 @@ export function stop(client: WorkerClient, id: number, flag: StopFlag): void {
 class TokenQueue {
   private readonly tokens: GeneratedToken[] = [];
   private end: { error: unknown } | "open" | "closed" = "open";
-  private wake: (() => void) | undefined;
+  private readonly waiting: (() => void)[] = []; /* a reader each */
 
   push(tokens: GeneratedToken[]): void {
     this.tokens.push(...tokens);
-    this.wake?.();
+    this.wake();
   }
 
   close(): void {
     this.end = "closed";
-    this.wake?.();
+    this.wake();
   }
 
   fail(error: unknown): void {
     this.end = { error };
-    this.wake?.();
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
   }
 
   async next(): Promise<GeneratedToken | undefined> {
@@ -42,7 +46,7 @@ class TokenQueue {
       if (token) return token;
       if (this.end === "closed") return undefined;
       if (this.end !== "open") throw this.end.error;
-      await new Promise<void>((resolve) => (this.wake = resolve));
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
   }
 }

@@ -16,7 +16,7 @@ import { IS_NODE, startWorker } from "./host.js";
 import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
 import { absoluteUrl, entryUrl } from "./storage.js";
 import type { TrackerMessage } from "./tracker.js";
-import { CACHE_MODES, CACHE_TYPES, ROLES, SWITCHES, TIERS } from "./types.js";
+import { CACHE_MODES, CACHE_TYPES, ROLES, SAMPLER_OPTIONS, SWITCHES, TIERS } from "./types.js";
 import type {
   ChatMessage,
   GenerateOptions,
@@ -43,16 +43,6 @@ export type { TrackerMessage } from "./tracker.js";
 /* For `await using`; not every engine has the symbol, and compilers make it up where there is none. */
 const ASYNC_DISPOSE: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose");
 const MAX_THREADS = 64;
-const SAMPLER_OPTIONS = [
-  "temp",
-  "topK",
-  "topP",
-  "minP",
-  "repeatPenalty",
-  "frequencyPenalty",
-  "presencePenalty",
-  "penaltyLastN",
-] as const;
 const SEED_LIMIT = 2n ** 64n;
 
 function refuse(what: string): never {
@@ -112,6 +102,13 @@ function absolute(url: string | URL): string {
   return absoluteUrl(url).href;
 }
 
+/** What is found in a folder is beside its last slash, which may be left out. */
+function folder(url: string | URL): string {
+  const at = new URL(absolute(url));
+  if (!at.pathname.endsWith("/")) at.pathname += "/";
+  return at.href;
+}
+
 function trackUrl(text: string): string {
   let url: URL | undefined;
   try {
@@ -167,14 +164,14 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
       cacheTypeV: oneOf("cacheTypeV", options.cacheTypeV, CACHE_TYPES),
       stagedHead: oneOf("stagedHead", options.stagedHead, SWITCHES),
     },
-    baseUrl: baseUrl === undefined ? undefined : absolute(baseUrl),
+    baseUrl: baseUrl === undefined ? undefined : folder(baseUrl),
     track: track && readTrack(track),
   };
 }
 
-function workerUrl({ workerUrl, baseUrl }: LoadOptions): string | undefined {
+function workerUrl({ workerUrl, baseUrl }: Pick<LoadOptions, "workerUrl" | "baseUrl">): string | undefined {
   if (workerUrl !== undefined) return absolute(workerUrl);
-  return baseUrl === undefined ? undefined : new URL("worker.js", absolute(baseUrl)).href;
+  return baseUrl === undefined ? undefined : new URL("worker.js", folder(baseUrl)).href;
 }
 
 /** What the worker says unasked, for whom it was started. */

@@ -30,11 +30,10 @@ export interface Loaded {
 
 export async function loadSession(
   request: LoadRequest,
-  signal: AbortSignal,
   onProgress: (progress: LoadProgress) => void,
 ): Promise<Loaded> {
   const { instance, tier, pickThreads } = await startBest(request);
-  signal.throwIfAborted();
+  const { signal } = new AbortController(); /* aborted with its worker */
   const session = new Session(instance);
   const sink = new SessionSink(session, request.how);
   let arrived: Arrived | undefined;

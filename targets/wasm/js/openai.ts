@@ -10,6 +10,7 @@
  * with status 400 and the name of the parameter. temperature is 1 by default, as there; top_k and the like are 0.
  */
 import type { BitnetError } from "./errors.js";
+import { whenAborted } from "./generation.js";
 import type { ChatMessage, FinishReason, GenerateOptions, Generation, Model, Usage } from "./types.js";
 
 /* ---- the shapes ---- */
@@ -274,12 +275,14 @@ function start<T extends string>(
 ): Exchange<T> {
   if (signal?.aborted) throw new APIUserAbortError();
   const controller = new AbortController();
-  signal?.addEventListener("abort", () => controller.abort(), { once: true });
+  const generation = model.generate(prompt, { ...generateOptions(params), signal: controller.signal });
+  const stopListening = whenAborted(signal, () => controller.abort());
+  generation.result.catch(() => undefined).finally(stopListening);
   const created = Math.floor(Date.now() / 1000);
   const id = `${prefix}-${created.toString(36)}${(++lastId).toString(36)}`;
   return {
     head: { id, object, created, model: params.model ?? model.info.name },
-    generation: model.generate(prompt, { ...generateOptions(params), signal: controller.signal }),
+    generation,
     controller,
     hasUsage: params.stream_options?.include_usage === true,
   };

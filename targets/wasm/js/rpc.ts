@@ -138,9 +138,9 @@ export class WorkerClient {
     const id = ++this.lastId;
     const done = new Promise<Results[R["op"]]>((resolve, reject) => {
       if (this.dead) return reject(this.dead);
+      this.worker.post({ id, ...request }, transfer); /* throws for what cannot be cloned, which nobody will answer */
       this.pending.set(id, { onEvent, resolve, reject });
       this.worker.keepAlive(true);
-      this.worker.post({ id, ...request }, transfer);
     });
     return { id, done };
   }

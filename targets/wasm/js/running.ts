@@ -38,12 +38,13 @@ export class Runner {
   private isComputing = false;
   private isOver = false;
 
-  /** onSlice is called between slices; onTrap once, when nothing may run in the module any more. */
+  /** onSlice is called between slices, and may throw as a step may; onTrap once, with what was thrown: nothing may run
+   * in the module any more. */
   constructor(
     private readonly session: Session,
     private readonly post: (reply: Reply) => void,
     private readonly onSlice: () => void,
-    private readonly onTrap: () => void,
+    private readonly onTrap: (error: unknown) => void,
   ) {}
 
   /** The engine has accepted `request` for the page's request `id`. */
@@ -156,7 +157,7 @@ export class Runner {
       }
     } catch (error) {
       this.end(error);
-      this.onTrap();
+      this.onTrap(error);
     } finally {
       this.isComputing = false;
     }

@@ -4,9 +4,9 @@
  * each use and never kept. Text is copied out before it is decoded, since decoders refuse shared memory.
  */
 import { BitnetError } from "./errors.js";
-import type { Glue, Instance } from "./glue.js";
+import { textAt, type Glue, type Instance } from "./glue.js";
 import { HeapHash } from "./hashing.js";
-import { CACHE_TYPES, ROLES, SWITCHES } from "./types.js";
+import { CACHE_TYPES, ROLES, SAMPLER_OPTIONS, SWITCHES } from "./types.js";
 import type {
   CacheType,
   ChatMessage,
@@ -55,17 +55,7 @@ function numbers(how: LoadHow): [number, number, number, number] {
 }
 
 /* The order is bitnet_request_field's. */
-const REQUEST_FIELDS = [
-  "maxTokens",
-  "temp",
-  "topK",
-  "topP",
-  "minP",
-  "repeatPenalty",
-  "frequencyPenalty",
-  "presencePenalty",
-  "penaltyLastN",
-] as const;
+const REQUEST_FIELDS = ["maxTokens", ...SAMPLER_OPTIONS] as const;
 /** What submit is told; the library's own defaults stand for what is left out. */
 export interface SessionRequest {
   prompt: string | readonly ChatMessage[];
@@ -88,7 +78,6 @@ const TOKENIZE_SPECIAL = 2;
 export const HEAP_MAX = 2 ** 32 - 65536;
 const HASH_STEP = 8 << 20;
 const STATUS_DONE = 1;
-const STATUS_AGAIN = 2;
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
 export class Session {
@@ -196,9 +185,9 @@ export class Session {
     return id;
   }
 
-  /** One prefill chunk or one token; false when there was nothing to do. */
-  step(): boolean {
-    return this.glue._bitnet_session_step(this.self) !== STATUS_AGAIN;
+  /** One prefill chunk or one token. */
+  step(): void {
+    this.glue._bitnet_session_step(this.self);
   }
 
   cancel(request: number): void {
@@ -360,10 +349,8 @@ export class Session {
     return len === 0 ? "" : this.decoder.decode(this.heap().slice(at, at + len));
   }
 
-  /** A zero-terminated string. */
   private text(pointer: number): string {
-    const at = pointer >>> 0;
-    return this.decode(at, this.heap().indexOf(0, at) - at);
+    return textAt(this.memory, pointer);
   }
 
   private tokens(pointer: number, n: number): number[] {

@@ -125,7 +125,7 @@ export interface LoadOptions {
   stagedHead?: Switch;
   /** Reports while the model lives, to a hub or to a callback. An absent hub is no error and costs nothing. */
   track?: TrackOptions;
-  /** Where worker.js and the modules lie, when not beside index.js. */
+  /** The folder of worker.js and the modules, when they are not beside index.js. */
   baseUrl?: string | URL;
   /** worker.js itself; it must be of the page's origin. Default: in baseUrl. */
   workerUrl?: string | URL;
@@ -136,10 +136,12 @@ export interface LoadOptions {
 /** Where a header can be read without the rest. */
 export type PredictSource = string | URL | Blob | ArrayBuffer | FileSystemFileHandle;
 
-export interface PredictOptions extends Pick<LoadOptions, "signal" | "threads" | "tier" | "nCtx" | "baseUrl"> {
-  cacheTypeK?: CacheType;
-  cacheTypeV?: CacheType;
-}
+/** Those of a load that make a difference before the file is there. */
+export type PredictOptions = Pick<
+  LoadOptions,
+  | ("signal" | "threads" | "tier" | "nCtx" | "cacheTypeK" | "cacheTypeV" | "stagedHead")
+  | ("baseUrl" | "workerUrl" | "wasmUrl")
+>;
 
 /** A second. */
 export interface PredictedRate {
@@ -238,6 +240,18 @@ export interface ChatMessage {
   role: (typeof ROLES)[number];
   content: string;
 }
+
+/** Numbers that the sampler is told. In the order of bitnet_request_field, behind its first. */
+export const SAMPLER_OPTIONS = [
+  "temp",
+  "topK",
+  "topP",
+  "minP",
+  "repeatPenalty",
+  "frequencyPenalty",
+  "presencePenalty",
+  "penaltyLastN",
+] as const;
 
 export interface GenerateOptions {
   /** Default: until the model stops or the window is full. */

@@ -6,15 +6,16 @@
  *   perplexity    queues a text; computed between the steps of the others                      score…
  *   tokenize, detokenize, chatTemplate   text <-> ids, a conversation as text
  *   saveState, loadState                 the KV cache as bytes, while nothing is generated
- *   predict       what a model would do here (predict.ts); the page ends the worker to abort it
- *   abort         target = the id of a load or a perplexity (it fails with code "aborted") or of a generate (it
- *                 ends as cancelled)
+ *   predict       what a model would do here (predict.ts)
+ *   abort         target = the id of a perplexity (it fails with code "aborted") or of a generate (it ends as
+ *                 cancelled)
  *   dispose       frees everything, says goodbye to the hub
+ * To abort a load or a predict the page ends the worker.
  * Unasked, with id 0: "track", when the connection to the hub changes; "report", a message for the page instead.
  */
 import type { RawSource } from "./download.js";
 import { BitnetError, errorData } from "./errors.js";
-import { IS_NODE, listenInWorker, openLocal } from "./host.js";
+import { listenInWorker, openLocal } from "./host.js";
 import { loadSession } from "./loading.js";
 import { predict } from "./predict.js";
 import type {
@@ -22,7 +23,6 @@ import type {
   LoadRequest,
   Notice,
   PerplexityRequest,
-  PredictRequest,
   Reply,
   Request,
   Results,
@@ -30,77 +30,68 @@ import type {
 import { Runner } from "./running.js";
 import { WarmTest } from "./selftest.js";
 import type { Session } from "./session.js";
-import type { ModelInfo, TrackState } from "./types.js";
+import type { TrackState } from "./types.js";
 
 const PUMP_MS = 100;
-const NODE_REASON = "Under Node.js the package runs its SIMD128 module on one thread.";
 const GOODBYE_MS = 150; /* for the last messages to leave before the worker, and its sockets, end */
 
 let session: Session | undefined;
 let runner: Runner | undefined;
-let loading: { id: number; controller: AbortController } | undefined;
+let isTaken = false; /* a load has begun */
+let failure: unknown = new BitnetError("model.disposed", "There is no model in this worker."); /* why no session is */
 let pumpedAt = 0;
 let pumpTimer: ReturnType<typeof setInterval> | undefined;
 let trackState: TrackState | undefined;
-let failure: unknown; /* of the warm test: the reason why there is no session any more */
 
 function post(message: Reply | Notice, transfer: Transferable[] = []): void {
   send(message, transfer);
 }
 
 function theSession(): Session {
-  if (!session) throw failure ?? new BitnetError("model.disposed", "There is no model in this worker.");
+  if (!session) throw failure;
   return session;
 }
 
-/** After a trap the module's memory can be in any state: nothing may run in it again. */
-function forget(): void {
+/** What is running ends with the error, and so does what is asked from now on. */
+function forget(error: unknown): void {
   clearInterval(pumpTimer);
+  runner?.end(error);
   session = undefined;
   runner = undefined;
+  failure = error;
+}
+
+/** After a trap the module's memory can be in any state: nothing may run in it again. */
+function forgetAfterTrap(error: unknown): void {
+  if (error instanceof WebAssembly.RuntimeError) forget(error);
 }
 
 /* ---- load ---- */
 
-async function forHost<R extends LoadRequest | PredictRequest>(request: R): Promise<R> {
-  if (!IS_NODE) return request;
-  return { ...request, source: await localSource(request.source), tier: request.tier ?? "simd128", threads: 1 };
+async function local<S>(source: S): Promise<S | Blob> {
+  return (typeof source === "string" && (await openLocal(source))) || source;
 }
 
-async function localSource(source: RawSource): Promise<RawSource> {
-  const local = async <S>(one: S): Promise<S | Blob> => (typeof one === "string" && (await openLocal(one))) || one;
+function localSource(source: RawSource): Promise<RawSource> {
   return Array.isArray(source) ? Promise.all((source as readonly (string | Blob)[]).map(local)) : local(source);
 }
 
-function infoForHost(info: ModelInfo): ModelInfo {
-  return IS_NODE ? { ...info, tierReason: NODE_REASON, threadsReason: NODE_REASON } : info;
-}
-
 async function load(id: number, request: LoadRequest): Promise<void> {
-  if (loading || session) throw new BitnetError("options", "A worker loads one model.");
-  const controller = new AbortController();
-  loading = { id, controller };
-  try {
-    const loaded = await loadSession(await forHost(request), controller.signal, (progress) =>
-      post({ id, type: "progress", progress }),
-    );
-    session = loaded.session;
-    const warmTest = new WarmTest(loaded.instance);
-    const afterSlice = (): void => {
-      pumpIfDue();
-      try {
-        warmTest.afterSlice();
-      } catch (error) {
-        failure = error; /* the answer may have ended in this slice: the next one says it */
-        throw error;
-      }
-    };
-    runner = new Runner(session, post, afterSlice, forget);
-    pumpTimer = setInterval(pump, PUMP_MS);
-    post({ id, type: "done", value: infoForHost(loaded.info) });
-  } finally {
-    loading = undefined;
-  }
+  if (isTaken) throw new BitnetError("options", "A worker loads one model.");
+  isTaken = true;
+  const source = await localSource(request.source);
+  const { instance, info, ...loaded } = await loadSession({ ...request, source }, (progress) =>
+    post({ id, type: "progress", progress }),
+  );
+  session = loaded.session;
+  const warmTest = new WarmTest(instance);
+  const afterSlice = (): void => {
+    pumpIfDue();
+    warmTest.afterSlice();
+  };
+  runner = new Runner(session, post, afterSlice, forget);
+  pumpTimer = setInterval(pump, PUMP_MS);
+  post({ id, type: "done", value: info });
 }
 
 /* ---- tracker ---- */
@@ -124,10 +115,8 @@ function pump(): void {
     session.pump();
     postReports(session);
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) {
-      runner?.end(error);
-      return forget();
-    }
+    forgetAfterTrap(error);
+    if (!session) return;
     session.trackClose();
     postTrackState({ state: "refused", closeCode: 0 });
     return;
@@ -157,16 +146,9 @@ function saveState(id: number): void {
   post({ id, type: "done", value: state }, [state]);
 }
 
-function abort(target: number): void {
-  if (loading?.id === target) loading.controller.abort();
-  runner?.cancel(target);
-}
-
 async function dispose(): Promise<void> {
-  loading?.controller.abort();
   const ended = session;
-  runner?.end(new BitnetError("model.disposed", "The model was disposed of."));
-  forget();
+  forget(new BitnetError("model.disposed", "The model was disposed of."));
   const isTracked = ended?.trackState()?.state === "open";
   ended?.trackClose();
   if (ended) postReports(ended);
@@ -182,7 +164,7 @@ async function handle(id: number, request: Request): Promise<void> {
     case "generate":
       return generate(id, request);
     case "predict":
-      return done(await predict(await forHost(request)));
+      return done(await predict({ ...request, source: await local(request.source) }));
     case "perplexity":
       return perplexity(id, request);
     case "tokenize":
@@ -196,7 +178,7 @@ async function handle(id: number, request: Request): Promise<void> {
     case "loadState":
       return done(theSession().restore(request.state));
     case "abort":
-      return done(abort(request.target));
+      return done(runner?.cancel(request.target));
     case "dispose":
       return done(await dispose());
   }
@@ -204,5 +186,8 @@ async function handle(id: number, request: Request): Promise<void> {
 
 const send = listenInWorker((data) => {
   const { id, ...request } = data as Request & { id: number };
-  handle(id, request).catch((error: unknown) => post({ id, type: "error", error: errorData(error) }));
+  handle(id, request).catch((error: unknown) => {
+    forgetAfterTrap(error);
+    post({ id, type: "error", error: errorData(error) });
+  });
 });

@@ -55,7 +55,7 @@ test("the page loads the model with progress, answers, and shows its numbers", R
   const lengths = await page.evaluate(() => window.lengths.size);
   assert.ok(lengths >= 10, `the text grew in ${lengths} steps, token by token`);
 
-  const stats = page.locator(".stat");
+  const stats = page.locator(".stats .explained");
   const line = (await stats.allTextContents()).join(" · ");
   assert.match(line, /^TTFT [\d.]+ (µs|ms|s) · [\d.,]+ tok\/s · 40 tokens · (relaxed|simd128) · \d+ threads?$/);
   for (const title of await stats.evaluateAll((all) => all.map((stat) => stat.title)))
@@ -205,9 +205,61 @@ test("an address that asks for nonsense says what is allowed", REAL, async (t) =
     const page = await openPage(t, shared, `${server.url}?${query}`);
     await page.locator("#error").waitFor();
     assert.ok((await page.locator("#error-text").textContent()).startsWith(`?${query}: `), query);
+    await page.setInputFiles("#file", MODEL); /* what the address asked for is forgotten */
+    await phase(page, "ready");
+    assert.equal(await page.locator("#error").isVisible(), false, query);
+    assert.notEqual(await ask(page, FIRST.text), "", query);
     page.assertClean();
   }
 });
+
+test("settings that are not valid are pointed at, and what was typed stays", REAL, async (t) => {
+  const server = await serve(t);
+  const page = await openPage(t, shared, `${server.url}?temp=0&max=40`);
+  await phase(page, "ready");
+  await page.locator("input[name=topP]").evaluate((field) => (field.value = "2"));
+  await page.fill("#prompt", FIRST.text);
+  await page.keyboard.press("Enter");
+  await page.locator("input[name=topP]:focus").waitFor();
+  assert.equal(await page.inputValue("#prompt"), FIRST.text);
+  await page.fill("input[name=topP]", "1");
+  assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
+  page.assertClean();
+});
+
+for (const [when, held] of [
+  ["before its first word", ["generate", "abort"]],
+  ["in its middle", ["abort"]],
+]) {
+  test(`another model may be chosen while an answer is written, ${when}: no fault, nothing of it stays`, REAL, async (t) => {
+    const server = await serve(t, { args: ["--no-isolation"] }); /* a stop is a message there, and so can be late */
+    const page = await openPage(t, shared, "about:blank");
+    await page.addInitScript((held) => {
+      const { postMessage } = Worker.prototype;
+      Worker.prototype.postMessage = function (message, ...rest) {
+        if (!window.isSlow || !held.includes(message.op)) postMessage.call(this, message, ...rest);
+      };
+    }, held);
+    await page.goto(`${server.url}?max=100000&ctx=100000&temp=0`);
+    await phase(page, "ready");
+    await page.evaluate(() => (window.isSlow = true));
+    await page.fill("#prompt", FIRST.text);
+    await page.keyboard.press("Enter");
+    await phase(page, "writing");
+    if (!held.includes("generate")) {
+      await page.waitForFunction(() => document.querySelector(".answer")?.textContent.length > 0);
+    }
+    await page.setInputFiles("#file", MODEL);
+    await phase(page, "ready");
+    assert.equal(await page.locator("#error").isVisible(), false, await page.locator("#error-text").textContent());
+    assert.equal(await page.inputValue("#prompt"), "");
+    assert.equal(await page.locator(".story").count(), 0);
+    await page.evaluate(() => (window.isSlow = false));
+    await page.locator("input[name=max]").evaluate((field) => (field.value = "40"));
+    assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
+    page.assertClean();
+  });
+}
 
 test("a model's text is shown as text, also when it looks like HTML", REAL, async (t) => {
   const server = await serve(t);

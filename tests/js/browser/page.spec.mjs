@@ -79,6 +79,14 @@ async function serveModel(t, { cutAt } = {}) {
   return { url: `http://127.0.0.1:${server.address().port}/tales.gguf`, seen, size: bytes.length };
 }
 
+/** The name of what has the focus. */
+function focused(page) {
+  return page.evaluate(() => {
+    const { ariaLabel, textContent } = document.activeElement;
+    return (ariaLabel ?? textContent).trim();
+  });
+}
+
 async function check(page, url) {
   await page.click("#models-toggle");
   await page.fill("#url", url);
@@ -99,6 +107,45 @@ test("an address gets a forecast, then its model, and the forecast stands beside
   await phase(page, "ready");
   assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
   assert.match(await page.locator(".stats").last().textContent(), /tok\/s.*tok\/s expected.*40 tokens/);
+  page.assertClean();
+});
+
+test("a panel closed while a forecast is made opens without one, and the next forecast is made", REAL, async (t) => {
+  const server = await serve(t);
+  const remote = await serveModel(t, { cutAt: 1000 });
+  const page = await openPage(t, shared, server.url);
+  await phase(page, "ready");
+  await page.click("#models-toggle");
+  await page.fill("#url", remote.url);
+  await page.click("#check");
+  await page.locator("#forecast").waitFor();
+  await page.click("#models-toggle");
+  await page.click("#models-toggle");
+  assert.equal(await page.locator("#forecast").isVisible(), false);
+  await page.fill("#url", `${server.url}models/bitnet-tales.gguf`);
+  await page.click("#check");
+  await page.locator("#forecast-load").waitFor();
+  assert.doesNotMatch(await page.locator("#forecast-text").textContent(), /abort/);
+  page.assertClean();
+});
+
+test("every fact has an explanation that the keyboard and fingers reach", REAL, async (t) => {
+  const server = await serve(t);
+  const page = await openPage(t, shared, server.url);
+  await phase(page, "ready");
+  await check(page, `${server.url}models/bitnet-tales.gguf`);
+  for (const list of ["#facts", "#forecast-facts"]) {
+    const facts = page.locator(`${list} .explained`);
+    assert.equal(await facts.count(), 5, list);
+    for (const fact of await facts.all()) {
+      await fact.click();
+      const shown = await fact.evaluate((node) => {
+        const { content, display } = getComputedStyle(node, "::after");
+        return document.activeElement === node && display !== "none" ? content : "";
+      });
+      assert.equal(shown, JSON.stringify(await fact.getAttribute("aria-description")), await fact.textContent());
+    }
+  }
   page.assertClean();
 });
 
@@ -123,11 +170,15 @@ test("a download pauses and goes on where it was, and then lies in the browser",
   await check(page, remote.url);
   remote.seen.length = 0;
   await page.click("#forecast-load");
+  assert.equal(await focused(page), "Pause");
   await page.waitForFunction(() => /^2 of|^1\.9|^2\.0/.test(document.getElementById("amount").textContent));
   await page.click("#pause");
   await phase(page, "paused");
+  assert.equal(await page.locator("#facts").textContent(), "No model");
+  assert.ok(await page.locator("#models-toggle").isVisible(), "another model may be chosen");
   await page.click("#pause"); /* it says "Go on" now */
   await phase(page, "ready");
+  assert.equal(await focused(page), "Other models");
   assert.ok(remote.seen.some((range) => /^bytes=[1-9]\d*-/.test(range)), `it went on: ${remote.seen}`);
   assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
 
@@ -142,6 +193,22 @@ test("a download pauses and goes on where it was, and then lies in the browser",
   await page.click("#models-toggle");
   await page.getByRole("button", { name: "Delete tales.gguf", exact: true }).click();
   await page.locator("#stored button", { hasText: /^tales\.gguf$/ }).waitFor({ state: "detached" });
+  assert.equal(await focused(page), "Delete bitnet-tales.gguf", "the next one");
+  await page.keyboard.press("Enter");
+  await page.locator("#stored li").waitFor({ state: "detached" });
+  assert.equal(await focused(page), "Other models");
+});
+
+test("what is stored under an address that is no UTF-8 is listed as the address has it", REAL, async (t) => {
+  const server = await serve(t);
+  const remote = await serveModel(t);
+  const profile = await ownBrowser(t);
+  const url = remote.url.replace("tales", "50%25%ff");
+  const page = await openPage(t, { browser: { newContext: async () => profile } }, `${server.url}?model=${encodeURIComponent(url)}`);
+  await phase(page, "ready");
+  await page.click("#models-toggle");
+  await page.locator("#stored button", { hasText: /^50%25%ff\.gguf$/ }).waitFor();
+  page.assertClean();
 });
 
 test("offline is said", REAL, async (t) => {

@@ -2,12 +2,14 @@
 // asked, and what it refuses. chromium.test.mjs asks the same of the package in a browser.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import test, { after, before } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { GOLDEN, MODEL, ROOT } from "./module.mjs";
 
-const { BitnetError, load } = await import(new URL("dist/index.js", ROOT));
+const { BitnetError, load, predict } = await import(new URL("dist/index.js", ROOT));
 const FILE = fileURLToPath(new URL("models/bitnet-tales/bitnet-tales.i2_s.gguf", ROOT));
 const VALID = readFileSync(new URL("tests/golden/bitnet-tales.valid.txt", ROOT), "utf8");
 /* The golden figure is computed in double precision; ours with int8 activations. Measured apart: 0.006. */
@@ -45,12 +47,31 @@ test("a path, a file: URL and the bytes give the same model", async (t) => {
   for (const source of [FILE, pathToFileURL(FILE), pathToFileURL(FILE).href, new Uint8Array(MODEL).buffer]) {
     const { info } = await freshModel(t, source);
     assert.deepEqual([info.name, info.tier, info.threads], ["bitnet-tales", "simd128", 1]);
-    assert.match(info.threadsReason, /Node\.js.*one thread/);
+    for (const reason of [info.tierReason, info.threadsReason]) assert.match(reason, /Node\.js.*SIMD128.*one thread/);
   }
 });
 
+test("a tier that is asked for is taken, and that is the reason that is given", async (t) => {
+  const plain = await load(FILE, { tier: "c" });
+  t.after(() => plain.dispose());
+  assert.deepEqual([plain.info.tier, plain.info.tierReason], ["c", "This tier was asked for."]);
+  assert.match(plain.info.threadsReason, /Node\.js.*one thread/);
+});
+
+test("a model is predicted from its path as it is then loaded", async () => {
+  const { info } = model;
+  const found = await predict(FILE, { stagedHead: "off" });
+  for (const key of ["tier", "tierReason", "threads", "threadsReason"]) assert.equal(found[key], info[key], key);
+  for (const key of ["name", "nCtx", "nParams", "fileSize", "tokenBytes"]) assert.equal(found.model[key], info[key], key);
+  assert.ok(found.memory.needed > MODEL.length && found.memory.fits, found.memory.text);
+  const { low, expected, high } = found.tokensPerSecond;
+  assert.ok(0 < low && low <= expected && expected <= high, found.text);
+});
+
 test("a file that is not there is refused with its name", async () => {
-  await assert.rejects(load("nowhere/model.gguf"), { name: "BitnetError", code: "blob.read", message: /nowhere/ });
+  for (const ask of [load, predict]) {
+    await assert.rejects(ask("nowhere/model.gguf"), { name: "BitnetError", code: "blob.read", message: /nowhere/ });
+  }
 });
 
 test("a process ends by itself when nothing is asked of its model any more", () => {
@@ -66,6 +87,18 @@ test("a process ends by itself when nothing is asked of its model any more", () 
   assert.equal(stdout, " there was\n");
 });
 
+test("a process ends by itself after a request that no worker can be sent", () => {
+  const script = `
+    import { load } from ${JSON.stringify(new URL("dist/index.js", ROOT).href)};
+    const model = await load(${JSON.stringify(FILE)});
+    await model.tokenize(() => "no text").catch(({ name }) => console.log(name));`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  assert.deepEqual([status, stdout], [0, "DataCloneError\n"], stderr);
+});
+
 /* ---- what is counted ---- */
 
 test("usage counts tokens, and those that were still cached", async (t) => {
@@ -75,6 +108,16 @@ test("usage counts tokens, and those that were still cached", async (t) => {
   assert.deepEqual(first, { promptTokens: 5, completionTokens: 8, totalTokens: 13, cachedTokens: 0 });
   const second = (await fresh.generate(FIRST.text, options).result).usage;
   assert.deepEqual(second, { ...first, cachedTokens: 4 });
+});
+
+test("two loops over one generation share its tokens, and both end", async () => {
+  const generation = model.generate(FIRST.text, { maxTokens: 40, temp: 0 });
+  const seen = [];
+  const read = async () => {
+    for await (const { token } of generation) seen.push(token);
+  };
+  await Promise.all([read(), read()]);
+  assert.deepEqual(seen, FIRST.greedy40);
 });
 
 /* ---- callbacks ---- */
@@ -244,6 +287,43 @@ for (const [what, prompt, options, code, message] of REFUSED) {
       assert.match(error.message, message);
       return true;
     });
+  });
+}
+
+/** The package in a folder of its own, whose modules trap when `name` is called. */
+function packageThatTraps(t, name) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "bitnet-test-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  cpSync(new URL("dist/", ROOT), folder, { recursive: true });
+  const worker = path.join(folder, "worker.js");
+  const prelude = `const { instantiate } = WebAssembly;
+    WebAssembly.instantiate = async (...args) => {
+      const { instance, module } = await instantiate(...args);
+      if (!instance.exports.${name}) throw new Error("there is no ${name}");
+      const trap = () => { throw new WebAssembly.RuntimeError("unreachable"); };
+      return { module, instance: { exports: { ...instance.exports, ${name}: trap } } };
+    };`;
+  writeFileSync(worker, `${prelude}\n${readFileSync(worker, "utf8")}`);
+  return { baseUrl: pathToFileURL(folder) };
+}
+
+for (const [name, call] of [
+  ["bitnet_session_tokenize", (m) => m.tokenize("a")],
+  ["bitnet_session_save", (m) => m.saveState()],
+  ["bitnet_session_submit", (m) => m.generate("a").result],
+]) {
+  test(`a trap in ${name} ends what runs, and everything asked afterwards says so`, async (t) => {
+    const broken = await load(FILE, packageThatTraps(t, name));
+    const running = broken.perplexity(VALID);
+    await Promise.all([
+      assert.rejects(call(broken), { code: "wasm.trap", message: /unreachable/ }),
+      assert.rejects(running, { code: "wasm.trap" }),
+    ]);
+    for (const later of [() => broken.detokenize([1]), () => broken.perplexity("a b"), () => call(broken)]) {
+      await assert.rejects(later(), { code: "wasm.trap", message: /unreachable/ });
+    }
+    await broken.dispose();
+    await assert.rejects(broken.detokenize([1]), { code: "model.disposed" });
   });
 }
 

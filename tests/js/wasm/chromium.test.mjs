@@ -20,9 +20,10 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><title>test</title>
 const browser = sharedBrowser();
 
 /** The package under /lib, models beside it; isolated, as threads need it, unless told otherwise. */
-async function openLibrary(t, { isolated = true } = {}) {
+async function openLibrary(t, { isolated = true, begin = "", files = {} } = {}) {
   const special = {
-    "/": (res) => res.setHeader("Content-Type", "text/html").end(PAGE),
+    ...files,
+    "/": (res) => res.setHeader("Content-Type", "text/html").end(begin + PAGE),
     "/model.gguf": (res) => res.setHeader("Content-Length", MODEL.length).end(MODEL),
     "/page.gguf": (res) => res.end("<!doctype html><title>not a model</title>"),
     "/cut.gguf": (res) => res.end(MODEL.subarray(0, 1_000_000)),
@@ -113,6 +114,25 @@ test("without isolation it runs on one thread, and says what is missing", REAL, 
   assert.deepEqual(ids, GOLDEN.prompts[0].greedy40);
 });
 
+test("the service worker of docs/embedding.md isolates a page whose host sends no headers", REAL, async (t) => {
+  const docs = readFileSync(new URL("docs/embedding.md", ROOT), "utf8");
+  const block = (what) => [...docs.matchAll(/```js\n(.*?)```/gs)].find(([, code]) => code.includes(what))[1];
+  const worker = block('addEventListener("fetch"');
+  const page = await openLibrary(t, {
+    isolated: false,
+    begin: `<!doctype html><script type="module">${block("serviceWorker.register(")}</script>`,
+    files: { "/isolate.js": (res) => res.setHeader("Content-Type", "text/javascript").end(worker) },
+  });
+  await page.waitForFunction("window.lib && crossOriginIsolated");
+  const { info, ids } = await page.evaluate(async (prompt) => {
+    const model = await lib.load("model.gguf", { threads: 2 });
+    return { info: model.info, ids: (await model.generate(prompt, { maxTokens: 40, temp: 0 }).result).tokenIds };
+  }, GOLDEN.prompts[0].text);
+  assert.equal(info.threads, 2, info.threadsReason);
+  assert.deepEqual(ids, GOLDEN.prompts[0].greedy40);
+  page.assertClean();
+});
+
 test("a File, an ArrayBuffer and another base for the modules work as a URL does", REAL, async (t) => {
   const page = await openLibrary(t);
   const names = await page.evaluate(async () => {
@@ -121,10 +141,12 @@ test("a File, an ArrayBuffer and another base for the modules work as a URL does
       await lib.load(new File([bytes], "a.gguf")),
       await lib.load(bytes),
       await lib.load(new URL("model.gguf", location.href), { baseUrl: "elsewhere/" }),
+      await lib.load("model.gguf", { baseUrl: "elsewhere" }),
+      await lib.load("model.gguf", { wasmUrl: new URL("elsewhere?v=2", location.href) }),
     ];
     return [bytes.byteLength, ...models.map(({ info }) => info.name)];
   });
-  assert.deepEqual(names, [MODEL.length, "bitnet-tales", "bitnet-tales", "bitnet-tales"]);
+  assert.deepEqual(names, [MODEL.length, ...Array(5).fill("bitnet-tales")]);
 });
 
 test("an answer can be stopped by its signal and by leaving the loop; the model goes on", REAL, async (t) => {

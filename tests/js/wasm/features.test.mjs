@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { importTs } from "./load_ts.mjs";
 
+globalThis.self ??= globalThis; /* as in browsers; api.test.mjs has what Node.js gets */
 const { isSupported, selfTest, whyNoThreads, workingTiers } = await importTs("features");
 const { countsToTry, fewestThatPay, mostThreads } = await importTs("threads");
 

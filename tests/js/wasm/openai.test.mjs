@@ -23,6 +23,18 @@ const chat = (params, options) =>
 const complete = (params, options) =>
   client.completions.create({ prompt: FIRST.text, max_tokens: 40, temperature: 0, ...params }, options);
 
+/** Of the generations that are begun from now on. */
+function watchResults(t) {
+  const results = [];
+  const generate = model.generate.bind(model);
+  t.mock.method(model, "generate", (...args) => {
+    const generation = generate(...args);
+    results.push(generation.result);
+    return generation;
+  });
+  return results;
+}
+
 async function collect(stream) {
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);
@@ -91,8 +103,10 @@ test("stop, logit_bias, seed and the parts of a message are understood", async (
   assert.equal(answer.choices[0].message.content, FIRST.greedy40_text);
 });
 
-test("leaving the loop ends the generation, and so do a signal and the stream's controller", async () => {
+test("leaving the loop ends the generation, and so do a signal and the stream's controller", async (t) => {
+  const results = watchResults(t);
   for await (const _ of await chat({ stream: true, max_tokens: null })) break;
+  assert.equal((await results[0]).finishReason, "cancelled");
   const stream = await chat({ stream: true, max_tokens: null });
   await assert.rejects(async () => {
     for await (const _ of stream) stream.controller.abort();
@@ -104,6 +118,20 @@ test("leaving the loop ends the generation, and so do a signal and the stream's 
   controller.abort();
   await assert.rejects(running, { name: "APIUserAbortError", message: "Request was aborted." });
   assert.equal((await chat({})).choices[0].message.content, FIRST.greedy40_text);
+});
+
+test("a signal that outlives its requests keeps nothing of them", async (t) => {
+  const { signal } = new AbortController();
+  let n = 0;
+  for (const [name, change] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+    const plain = signal[name].bind(signal);
+    t.mock.method(signal, name, (...args) => ((n += change), plain(...args)));
+  }
+  const running = chat({ max_tokens: 2 }, { signal });
+  assert.equal(n, 1, "it is listened to");
+  await running;
+  await collect(await chat({ max_tokens: 2, stream: true }, { signal }));
+  assert.equal(n, 0);
 });
 
 const REFUSED = [

@@ -96,11 +96,13 @@ for (const resolution of ["nodenext", "bundler"]) {
     const user = path.join(folder, "user.mts");
     writeFileSync(
       user,
-      `import { BitnetError, load, type ChatMessage, type Model, type ModelInfo, type TrackerMessage } from "libbitnet";
+      `import { BitnetError, load, predict, type ChatMessage, type Model, type ModelInfo } from "libbitnet";
+       import type { Prediction, TrackerMessage } from "libbitnet";
        import { OpenAI, type ChatCompletionChunk, type Stream } from "libbitnet/openai";
        import { collect, type WindowMessage } from "libbitnet/tracker";
        const model: Model = await load(new URL("https://a.example/m.gguf"), { tier: "relaxed", threads: 2 });
        const info: ModelInfo = model.info;
+       const found: Prediction = await predict("x", { stagedHead: "on", workerUrl: "w.js", wasmUrl: "modules/" });
        for await (const { token, text } of model.generate("a", { maxTokens: 3 })) console.log(token + 1, text.length);
        const { tokenIds, timings } = await model.generate(info.name).result;
        const rate: number = tokenIds.length / timings.decode_s;
@@ -121,7 +123,7 @@ for (const resolution of ["nodenext", "bundler"]) {
        model.generate([{ role: "robot", content: "" }]);
        // @ts-expect-error: there is no such tier
        await load("x", { tier: "avx512" });
-       export const e: BitnetError = new BitnetError("a.b", String(rate));
+       export const e: BitnetError = new BitnetError("a.b", String(rate) + found.text);
       `,
     );
     const module = resolution === "nodenext" ? "nodenext" : "esnext";

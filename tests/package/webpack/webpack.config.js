@@ -1,5 +1,5 @@
 // webpack.config.js: the package needs nothing in it. The page is written by hand.
 export default {
-  entry: "./src/main.js",
+  entry: "./page.js",
   output: { filename: "main.js" },
 };

@@ -1,4 +1,4 @@
-// main.js: what every fixture's page does: golden tokens by the package's own function and by the OpenAI facade.
+// page.js: what every fixture's page does: golden tokens by the package's own function and by the OpenAI facade.
 import { load } from "libbitnet";
 import { OpenAI } from "libbitnet/openai";
 
