@@ -9,6 +9,7 @@ import { Cache, type HeapFile } from "./cache.js";
 import { BitnetError, unreadable } from "./errors.js";
 import { fetchFile, isCurrent, type Landing } from "./fetching.js";
 import { CHUNK_SIZE, type FileFacts } from "./journal.js";
+import { piecesOf } from "./pieces.js";
 import type { CacheMode, CacheState, LoadProgress } from "./types.js";
 
 /** Where the bytes go. Once reserved, a file of another size may still take the place. */
@@ -124,10 +125,10 @@ class Direct {
     let at = 0;
     this.sink.reserve(size);
     this.reporter.report("download", 0, size);
-    await this.each(blob.stream(), name, (chunk) => {
-      if (at + chunk.length > size) throw wrong("more");
-      this.sink.write(at, chunk);
-      at += chunk.length;
+    await this.each(blob.stream(), name, (piece) => {
+      if (at + piece.length > size) throw wrong("more");
+      this.sink.write(at, piece);
+      at += piece.length;
       this.reporter.report("download", at, size);
     });
     if (at < size) throw wrong(`only ${at}`);
@@ -137,10 +138,10 @@ class Direct {
   private async stream(stream: ReadableStream<Uint8Array>): Promise<number> {
     const chunks: Uint8Array[] = [];
     let size = 0;
-    await this.each(stream, "the stream", (chunk) => {
-      if (!(chunk instanceof Uint8Array)) throw new BitnetError("blob.read", "the stream: it is not one of bytes.");
-      chunks.push(chunk);
-      size += chunk.length;
+    await this.each(stream, "the stream", (piece) => {
+      if (!(piece instanceof Uint8Array)) throw new BitnetError("blob.read", "the stream: it is not one of bytes.");
+      chunks.push(piece.slice());
+      size += piece.length;
       this.reporter.report("download", size, undefined);
     });
     this.sink.reserve(size);
@@ -153,20 +154,15 @@ class Direct {
     return size;
   }
 
-  private async each(stream: ReadableStream<Uint8Array>, name: string, take: (chunk: Uint8Array) => void) {
-    const reader = stream.getReader();
+  private async each(stream: ReadableStream<Uint8Array>, name: string, take: (piece: Uint8Array) => void) {
     try {
-      for (;;) {
+      for await (const piece of piecesOf(stream)) {
         this.signal.throwIfAborted();
-        const { done, value } = await reader.read();
-        if (done) return;
-        take(value);
+        take(piece);
       }
     } catch (error) {
       if (this.signal.aborted || error instanceof BitnetError) throw error;
       throw unreadable(name, error);
-    } finally {
-      void reader.cancel().catch(() => undefined); /* does nothing to a stream that has ended */
     }
   }
 }

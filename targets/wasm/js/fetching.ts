@@ -7,6 +7,7 @@
  */
 import { BitnetError, reasonOf } from "./errors.js";
 import type { FileFacts } from "./journal.js";
+import { piecesOf } from "./pieces.js";
 
 /** Where the bytes go, in order. */
 export interface Landing {
@@ -105,19 +106,24 @@ export async function request(url: string, init: RequestInit, watch: Watch): Pro
   }
 }
 
-/** Throws a fetch.network where they break off. */
-export async function* chunksOf(url: string, { body }: Response, watch: Watch): AsyncGenerator<Uint8Array, void> {
-  const reader = body?.getReader();
-  while (reader) {
-    let result: ReadableStreamReadResult<Uint8Array>;
-    try {
-      result = await reader.read();
-    } catch (error) {
-      throw watch.networkError(url, "the download broke off", error);
+/** Pieces (piecesOf); throws a fetch.network where they break off. */
+export async function* piecesOfAnswer(
+  url: string,
+  { body }: Response,
+  watch: Watch,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const pieces = body ? piecesOf(body) : undefined;
+  try {
+    while (pieces) {
+      const next = await pieces.next().catch((error: unknown) => {
+        throw watch.networkError(url, "the download broke off", error);
+      });
+      if (next.done) return;
+      watch.alive();
+      yield next.value;
     }
-    if (result.done) return;
-    watch.alive();
-    yield result.value;
+  } finally {
+    void pieces?.return();
   }
 }
 
@@ -246,12 +252,12 @@ class Download {
       const text = `${this.url}: ${size} bytes were announced and ${found} came.`;
       return new Broken(new BitnetError("fetch.length", text), isHarmless);
     };
-    for await (const chunk of this.chunks(response, watch)) {
-      if (this.to.at + chunk.length > size) {
+    for await (const piece of this.pieces(response, watch)) {
+      if (this.to.at + piece.length > size) {
         this.mayBelieveLength = false;
         throw wrong("more", true);
       }
-      await this.to.put(chunk);
+      await this.to.put(piece);
     }
     if (this.to.at < size) throw wrong(`only ${this.to.at}`, false);
   }
@@ -259,17 +265,17 @@ class Download {
   private async unannounced(response: Response, watch: Watch): Promise<void> {
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of this.chunks(response, watch)) {
-      chunks.push(chunk);
-      this.to.waiting((size += chunk.length));
+    for await (const piece of this.pieces(response, watch)) {
+      chunks.push(piece.slice());
+      this.to.waiting((size += piece.length));
     }
     await this.to.begin({ url: this.url, size, ...validators(response) });
     for (let chunk = chunks.shift(); chunk; chunk = chunks.shift()) await this.to.put(chunk);
   }
 
-  private async *chunks(response: Response, watch: Watch): AsyncGenerator<Uint8Array, void, undefined> {
+  private async *pieces(response: Response, watch: Watch): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      yield* chunksOf(this.url, response, watch);
+      yield* piecesOfAnswer(this.url, response, watch);
     } catch (error) {
       throw new Broken(error as BitnetError);
     }

@@ -2,7 +2,7 @@
  * requests, and from a server that answers those with the whole file, by hanging up.
  */
 import { BitnetError, unreadable } from "./errors.js";
-import { announcedSize, chunksOf, httpError, request, Watch } from "./fetching.js";
+import { announcedSize, httpError, piecesOfAnswer, request, Watch } from "./fetching.js";
 
 const FIRST_BYTES = 1 << 20;
 const GROWTH = 2;
@@ -35,14 +35,14 @@ async function ask(url: string, have: Uint8Array, end: number, isRange: boolean,
     if (fileSize === undefined) return undefined;
     const bytes = new Uint8Array(Math.min(end, fileSize));
     let at = 0;
-    const add = (chunk: Uint8Array): void => {
-      const some = chunk.subarray(0, bytes.length - at);
+    const add = (piece: Uint8Array): void => {
+      const some = piece.subarray(0, bytes.length - at);
       bytes.set(some, at);
       at += some.length;
     };
     if (response.status === 206) add(have);
-    for await (const chunk of chunksOf(url, response, watch)) {
-      add(chunk);
+    for await (const piece of piecesOfAnswer(url, response, watch)) {
+      add(piece);
       if (at === bytes.length) break;
     }
     return { bytes: bytes.subarray(0, at), fileSize };

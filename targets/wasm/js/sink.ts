@@ -32,11 +32,11 @@ export class SessionSink implements ByteSink {
     this.headSize = this.wanted = 0;
   }
 
-  /** Until the file has its place, only what comes next may come. */
+  /** Until the file has its place, only what comes next may come. The bytes are good for this call alone. */
   write(at: number, bytes: Uint8Array): void {
     if (this.isReserved) return this.session.write(at, bytes);
     if (at === 0) this.head = [];
-    this.head.push(bytes);
+    this.head.push(bytes.slice());
     this.headSize = at + bytes.length;
     if (this.headSize < this.wanted && this.headSize < this.size) return;
     const room = this.room();
