@@ -118,7 +118,7 @@ static void scratch_sizes(const bitnet_backend *be, const bitnet_backend_need *n
     size[CPU_QUANT] = n_batch * ((uint64_t)n->k_ternary + sizeof(float) + sizeof(int32_t));
     size[CPU_NONZERO] = bitnet_cpu_nonzero_size(n);
     size[CPU_UNPACKED] = be->is_fives ? n_threads * CPU_UNPACK_BYTES : 0;
-    size[CPU_DECODED] = n_threads * CPU_DECODE_ROWS * (uint64_t)n->k_blocks * sizeof(float);
+    size[CPU_DECODED] = n_threads * CPU_DECODE_ROWS * cpu_decoded_k(be, n) * sizeof(float);
     size[CPU_TILE] = n_threads * 2 * cpu_tile_floats(n->n_batch) * sizeof(float);
     size[CPU_ROWS] = n_batch * (uint64_t)n->n_embd * sizeof(float);
     size[CPU_SCAN] = be->staged == BITNET_OFF ? 0 : bitnet_cpu_scan_size(n, n_pool);

@@ -1,6 +1,7 @@
 /* cpu.h: what the files of the CPU backend share: cpu.c owns memory, life and the operations on
  * activations, cpu_weights.c the weights, cpu_tune.c their form, cpu_matmul.c the operations that
- * read matrices, cpu_sparse.c those that skip zeros, cpu_head.c the head, cpu_attend.c attention.
+ * read matrices, cpu_sparse.c those that skip zeros, cpu_head.c and cpu_planes.c the head, cpu_attend.c
+ * attention.
  */
 #ifndef BITNET_BACKEND_CPU_H
 #define BITNET_BACKEND_CPU_H
@@ -31,7 +32,8 @@ struct bitnet_weight {
     bool is_fives;           /* in 1.6 bits a weight */
     float scale;             /* the result is multiplied by it */
     bitnet_decode_fn decode; /* of an ordinary type */
-    cpu_head *head;          /* a head's 6-bit copy, or NULL */
+    cpu_head *head;          /* of a head in stages, or NULL */
+    bool is_split;           /* its f16 rows lie in planes (cpu_planes.c) */
     const uint8_t *rows;     /* a second copy for tern_rows [n][row_size], or NULL */
     const uint8_t *cols;     /* one for tern_cols [k padded][cols_size], or NULL */
     size_t cols_size;
@@ -46,7 +48,7 @@ typedef enum cpu_scratch {
     CPU_QUANT,    /* xq [n_batch][k_ternary] i8 | s [n_batch] f32 | xsum [n_batch] i32 */
     CPU_NONZERO,  /* indices [k_ternary] i32 | values [k_ternary] i8 */
     CPU_UNPACKED, /* [n_threads][CPU_UNPACK_BYTES], where is_fives */
-    CPU_DECODED,  /* [n_threads][CPU_DECODE_ROWS][k_blocks] f32 */
+    CPU_DECODED,  /* [n_threads][CPU_DECODE_ROWS][cpu_decoded_k] f32 */
     CPU_TILE,     /* [n_threads][2][cpu_tile_floats(n_batch)] f32: products on their way */
     CPU_ROWS,     /* [n_batch][n_embd] f32: rows for the head that do not lie together */
     CPU_SCAN,     /* unless staged is off: candidates [n_vocab] i32 | bounds |
@@ -98,6 +100,12 @@ static inline const float *cpu_f32_in(const bitnet_buf *buf) {
     return (const float *)(const void *)buf->data;
 }
 
+/* K of the widest rows that are decoded: of block types, and of a head in planes. */
+static inline size_t cpu_decoded_k(const bitnet_backend *be, const bitnet_backend_need *n) {
+    const bool is_head = be->staged != BITNET_OFF && n->n_embd > n->k_blocks;
+    return (size_t)(is_head ? n->n_embd : n->k_blocks);
+}
+
 /* How many items of n elements each are worth a thread. */
 static inline int32_t cpu_items_a_slice(int32_t n) {
     return CPU_ELEM_GRAIN / n + 1;
@@ -139,6 +147,9 @@ uint64_t bitnet_cpu_scan_size(const bitnet_backend_need *need, int32_t n_threads
 /* y[m][N] from x[m][K], and the tails of row [m]. False: not to be had, compute the whole. */
 bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, const bitnet_weight *w,
                                bitnet_head_row *row, int32_t m);
+
+/* cpu_planes.c: row r of a weight that is_split */
+void bitnet_cpu_planes_row(const bitnet_backend *be, const bitnet_weight *w, int32_t r, float *out);
 
 /* cpu_sparse.c */
 bool bitnet_cpu_sparse_pays(const bitnet_backend *be, const bitnet_tensor *t);

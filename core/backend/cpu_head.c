@@ -1,14 +1,14 @@
 /* cpu_head.c: the output head, whole or in stages that give the same tokens.
  *
- * A large head takes most of a token's bytes, and nearly all of its rows lose. So a copy of it in 6 bits
- * a weight (kernels.h, scan6) is read first, and with it, for every row r, the logit z_r is known to lie
+ * A large head takes most of a token's bytes, and nearly all of its rows lose. So 6 bits of each weight
+ * (kernels.h, scan6), a copy beside the rows or the rows themselves (cpu_planes.c), are read first, and with it, for every row r, the logit z_r is known to lie
  * within  e_r = off_r |x| + norm_r |x - x~| + (roundings)  of what was computed (Cauchy-Schwarz). With L
  * the n_best-th largest z~ - e, no row whose z~ + e is below L can be among the n_best largest; and what
  * the rows below L add up to is at most the sum of their e^(z~ + e). The others get 2 bits more (scan2),
  * a bound of a quarter, and a second sieve; what is left is computed exactly as the whole head would. When
  * that is too much, or when somebody wants every logit, the whole head runs: slower, never wrong.
  */
-#include "backend/cpu.h"
+#include "backend/cpu_head.h"
 
 #include <float.h>
 #include <math.h>
@@ -35,13 +35,6 @@
  * |w| |x|; scan6 itself rounds five times. */
 #define ROUNDINGS(k) ((double)((k) / 16 + 16) * 0x1p-24)
 
-struct cpu_head {
-    uint8_t *codes;               /* [groups of 16][12 k] */
-    uint8_t *more;                /* [n][k_more / 4] */
-    float *d, *norm, *off, *off2; /* [n] */
-    int32_t k_more;               /* k rounded up to 256 */
-};
-
 /* ---- the copy ------------------------------------------------------------------------------------
  */
 
@@ -49,7 +42,8 @@ typedef struct pack_job {
     bitnet_backend *be;
     const bitnet_weight *w;
     cpu_head *head;
-    float *row; /* [n_threads][k] */
+    uint8_t *more; /* of its one lot */
+    float *row;    /* [n_threads][k] */
 } pack_job;
 
 static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
@@ -57,8 +51,8 @@ static void pack_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     const bitnet_weight *w = j->w;
     float *row = j->row + (size_t)thread * (size_t)w->k;
     for (int32_t r = begin * BITNET_ROW_GROUP; r < end * BITNET_ROW_GROUP && r < w->n; r++) {
-        uint8_t *group = j->head->codes + (size_t)(r / BITNET_ROW_GROUP) * 12 * (size_t)w->k;
-        uint8_t *more = j->head->more + (size_t)r * (size_t)j->head->k_more / 4;
+        uint8_t *group = j->head->lots + (size_t)(r / BITNET_ROW_GROUP) * 12 * (size_t)w->k;
+        uint8_t *more = j->more + (size_t)r * (size_t)j->head->k_more / 4;
         bitnet_scan_row out;
         bitnet_cpu_decode_row(j->be, w, r, row);
         for (int32_t i = 0; w->scale != 1.0f && i < w->k; i++)
@@ -79,36 +73,51 @@ bool bitnet_cpu_head_pays(const bitnet_backend *be, const bitnet_tensor *t) {
             (uint64_t)t->ne[0] * (uint64_t)t->ne[1] * 2 >= HEAD_BYTES);
 }
 
-static size_t codes_size(size_t n, size_t k) {
-    return (n + BITNET_ROW_GROUP - 1) / BITNET_ROW_GROUP * 12 * k;
-}
 static size_t padded(size_t k) {
     return (k + 255) / 256 * 256;
 }
 
+static size_t copy_size(const bitnet_tensor *t) {
+    const size_t n = (size_t)t->ne[1];
+    return cpu_head_codes_size((int32_t)n, (int32_t)t->ne[0]) + n * padded((size_t)t->ne[0]) / 4 +
+           4 * n * sizeof(float);
+}
+
 uint64_t bitnet_cpu_head_size(const bitnet_tensor *t) {
-    const size_t n = (size_t)t->ne[1], k = (size_t)t->ne[0];
-    return codes_size(n, k) + n * padded(k) / 4 + 4 * n * sizeof(float);
+    return bitnet_cpu_planes_fit(t) ? bitnet_cpu_planes_size(t) : copy_size(t);
+}
+
+static bool make_copy(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t, cpu_head *h) {
+    const size_t n = (size_t)w->n, k = (size_t)w->k;
+    const size_t row_size = (size_t)bitnet_pool_size(be->pool) * k * sizeof(float);
+    float *row = bitnet_alloc_raw(&be->allocator, row_size);
+    uint8_t *p = row ? bitnet_cpu_arena_alloc(be, copy_size(t)) : NULL;
+    if (p) {
+        uint8_t *more = p + cpu_head_codes_size(w->n, w->k);
+        float *f = (float *)(void *)(more + n * padded(k) / 4);
+        *h = (cpu_head){.lots = p,
+                        .n_together = w->n,
+                        .n = w->n,
+                        .k = w->k,
+                        .k_more = (int32_t)padded(k),
+                        .d = f,
+                        .norm = f + n,
+                        .off = f + 2 * n,
+                        .off2 = f + 3 * n};
+        pack_job j = {be, w, h, more, row};
+        bitnet_pool_run(be->pool, pack_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 16);
+    }
+    bitnet_free(&be->allocator, row, row_size);
+    return p != NULL;
 }
 
 bitnet_status bitnet_cpu_head_bind(bitnet_backend *be, bitnet_weight *w, const bitnet_tensor *t) {
-    const size_t n = (size_t)w->n, k = (size_t)w->k;
-    const size_t row_size = (size_t)bitnet_pool_size(be->pool) * k * sizeof(float);
     cpu_head *h = bitnet_alloc(&be->allocator, sizeof *h);
-    float *row = bitnet_alloc(&be->allocator, row_size);
-    uint8_t *p = h && row ? bitnet_cpu_arena_alloc(be, (size_t)bitnet_cpu_head_size(t)) : NULL;
-    if (p) {
-        uint8_t *more = p + codes_size(n, k);
-        float *f = (float *)(void *)(more + n * padded(k) / 4);
-        *h = (cpu_head){p, more, f, f + n, f + 2 * n, f + 3 * n, (int32_t)padded(k)};
-        pack_job j = {be, w, h, row};
-        bitnet_pool_run(be->pool, pack_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 16);
-        w->head = h;
-    } else {
-        bitnet_free(&be->allocator, h, sizeof *h);
-    }
-    bitnet_free(&be->allocator, row, row_size);
-    return p ? BITNET_OK : BITNET_E_NOMEM;
+    if (!h) return BITNET_E_NOMEM;
+    w->head = h;
+    const bool is_made =
+        bitnet_cpu_planes_fit(t) ? bitnet_cpu_planes_make(be, w, t, h) : make_copy(be, w, t, h);
+    return is_made ? BITNET_OK : BITNET_E_NOMEM;
 }
 
 void bitnet_cpu_head_unbind(bitnet_backend *be, bitnet_weight *w) {
@@ -204,24 +213,34 @@ static void bound_token(head_job *j, int32_t t) {
     j->norm_factor = (float)((off + norm * 3.0 * ROUNDINGS(k)) * 1.00001);
 }
 
-static void scan_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    (void)thread;
-    const head_job *j = ctx;
-    const int32_t r = begin * BITNET_ROW_GROUP, last = end * BITNET_ROW_GROUP;
+/* Rows r .. r + n - 1 of one lot. */
+static void scan_rows(const head_job *j, int32_t r, int32_t n) {
     const cpu_head *h = j->w->head;
+    const int32_t g = (r - cpu_head_first(h, r)) / BITNET_ROW_GROUP;
     bitnet_scan6_args a = {.y = j->y + r,
                            .ldy = j->w->n,
-                           .w = h->codes + (size_t)begin * 12 * (size_t)j->w->k,
+                           .w = cpu_head_lot(h, r) + (size_t)g * 12 * (size_t)h->k,
                            .d = h->d + r,
                            .hi = j->hi,
                            .lo = j->lo,
                            .hi_sum = j->hi_sum,
                            .lo_sum = j->lo_sum,
                            .scale = j->scale,
-                           .n = (last < j->w->n ? last : j->w->n) - r,
-                           .k = j->w->k,
+                           .n = n,
+                           .k = h->k,
                            .m = j->m};
     j->be->kern.scan6(&a);
+}
+
+static void scan_groups(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    (void)thread;
+    const head_job *j = ctx;
+    const int32_t last = end * BITNET_ROW_GROUP;
+    for (int32_t r = begin * BITNET_ROW_GROUP, until; r < last && r < j->w->n; r = until) {
+        until = cpu_head_end(j->w->head, r);
+        if (until > last) until = last;
+        scan_rows(j, r, until - r);
+    }
 }
 
 /* e_r, of the token at hand */
@@ -273,24 +292,37 @@ static void keep_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
     }
 }
 
-/* The candidates' 2 bits more. */
-static void refine_candidates(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    const head_job *j = ctx;
+/* 2 bits more for n candidates of one lot. */
+static void refine(const head_job *j, const int32_t *candidate, int32_t n) {
     const cpu_head *h = j->w->head;
-    const size_t at = (size_t)j->t * (size_t)j->w->k;
-    float *y = logits_of(j);
-    bitnet_scan2_args a = {.y = y,
-                           .row = j->candidate + begin,
-                           .w = h->more,
-                           .d = h->d,
+    const size_t at = (size_t)j->t * (size_t)h->k;
+    const int32_t first = cpu_head_first(h, candidate[0]), end = cpu_head_end(h, candidate[0]);
+    int32_t row[RUN];
+    for (int32_t i = 0; i < n; i++)
+        row[i] = candidate[i] - first;
+    bitnet_scan2_args a = {.y = logits_of(j) + first,
+                           .row = row,
+                           .w = cpu_head_lot(h, first) + cpu_head_codes_size(end - first, h->k),
+                           .d = h->d + first,
                            .hi = j->hi + at,
                            .lo = j->lo + at,
                            .hi_sum = j->hi_sum[j->t] / 32 * 3,
                            .lo_sum = j->lo_sum[j->t] / 32 * 3,
                            .scale = j->scale[j->t],
-                           .n = end - begin,
+                           .n = n,
                            .k = h->k_more};
     j->be->kern.scan2(&a);
+}
+
+static void refine_candidates(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const head_job *j = ctx;
+    const float *y = logits_of(j);
+    for (int32_t i = begin, n; i < end; i += n) {
+        const int32_t first = cpu_head_first(j->w->head, j->candidate[i]);
+        for (n = 1; n < RUN && i + n < end; n++)
+            if (cpu_head_first(j->w->head, j->candidate[i + n]) != first) break;
+        refine(j, j->candidate + i, n);
+    }
     for (int32_t i = begin; i < end; i++)
         keep_if_best(j, thread, y[j->candidate[i]] - bound(j, j->candidate[i]));
 }

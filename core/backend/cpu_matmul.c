@@ -4,9 +4,9 @@
  * Work is cut into groups of sixteen rows, over all products of one input together. A thread takes
  * some groups, computes their products with all tokens of the step, and does at once what follows:
  * the bias, the addition to the residual stream, the gate. F16 and F32 are read where they lie. Every
- * other ordinary type is decoded a few rows at a time into memory of the thread that needs them: the
- * values are those of the reference dequantiser, the sum is SUM16, so a type and its F32 conversion
- * give the same bits.
+ * other ordinary type, and a head in planes, is decoded a few rows at a time into memory of the thread
+ * that needs them: the values are those of the reference dequantiser, the sum is SUM16, so a type and its
+ * F32 conversion give the same bits.
  */
 #include "backend/cpu.h"
 
@@ -18,7 +18,9 @@
 void bitnet_cpu_decode_row(const bitnet_backend *be, const bitnet_weight *w, int32_t r,
                            float *out) {
     const uint8_t *row = (const uint8_t *)w->data + (size_t)r * w->row_size;
-    if (w->type == BITNET_TYPE_F16)
+    if (w->is_split)
+        bitnet_cpu_planes_row(be, w, r, out);
+    else if (w->type == BITNET_TYPE_F16)
         be->kern.f16_to_f32(out, (const uint16_t *)(const void *)row, (size_t)w->k);
     else
         w->decode(out, row, w->k);
@@ -55,18 +57,18 @@ struct matmul_job {
 
 static const float *decode_rows(const bitnet_backend *be, const bitnet_weight *w, int32_t r,
                                 int32_t n, int32_t thread) {
-    size_t k_blocks = (size_t)be->need.k_blocks;
-    float *out = cpu_f32(be->scratch[CPU_DECODED]) + (size_t)thread * CPU_DECODE_ROWS * k_blocks;
+    const size_t size = CPU_DECODE_ROWS * cpu_decoded_k(be, &be->need);
+    float *out = cpu_f32(be->scratch[CPU_DECODED]) + (size_t)thread * size;
     for (int32_t i = 0; i < n; i++)
-        w->decode(out + (size_t)i * (size_t)w->k,
-                  (const uint8_t *)w->data + (size_t)(r + i) * w->row_size, w->k);
+        bitnet_cpu_decode_row(be, w, r + i, out + (size_t)i * (size_t)w->k);
     return out;
 }
 
 void bitnet_cpu_ordinary_rows(const bitnet_backend *be, const bitnet_weight *w, bitnet_dense_args a,
                               int32_t r, int32_t thread) {
     const int32_t n_all = a.n;
-    bool is_f16 = w->type == BITNET_TYPE_F16, is_plain = is_f16 || w->type == BITNET_TYPE_F32;
+    bool is_f16 = w->type == BITNET_TYPE_F16 && !w->is_split,
+         is_plain = is_f16 || w->type == BITNET_TYPE_F32;
     int32_t step = is_plain ? n_all : CPU_DECODE_ROWS;
     for (int32_t done = 0; done < n_all; done += step, a.y += step) {
         a.n = n_all - done < step ? n_all - done : step;

@@ -329,6 +329,13 @@ static bool is_head(const bitnet_weights *w, const bitnet_use *u) {
     return u->slot == (has_output(w) ? &w->output : &w->token_embd);
 }
 
+/* Whether the backend may keep its own layout in the file's bytes: they are the model's, and enough. */
+static bool room_fits(const bitnet_source *src, const bitnet_tensor_entry *e,
+                      const bitnet_tensor *t) {
+    const bool has_layout = t->type == BITNET_TYPE_I2_S || t->is_head;
+    return has_layout && src->may_rewrite && src->map && t->size <= e->size;
+}
+
 static bitnet_status bind_use(binder *b, bitnet_use *u) {
     const bitnet_tensor_entry *e = u->entry;
     bitnet_tensor t = {.name = e->name,
@@ -355,7 +362,8 @@ static bitnet_status bind_use(binder *b, bitnet_use *u) {
     if (st < 0 || !u->slot) return st;
     const bitnet_source *src = &b->d->source[e->file];
     bool is_packed = t.type == BITNET_TYPE_I2_S;
-    if (is_packed && !u->copy && src->may_rewrite) t.rewrite = (void *)(uintptr_t)t.data;
+    if (room_fits(src, e, &t))
+        t.rewrite = (void *)(uintptr_t)src->map(src->ctx, e->offset, (size_t)e->size);
     st = b->d->ops->bind(b->d->backend, &t, u->slot, b->err);
     if (st < 0) return st;
     if (is_packed) drop_copy(b, u);
@@ -417,13 +425,17 @@ void bitnet_weights_memory(const bitnet_weights *w, const bitnet_weights_desc *d
         bitnet_tensor t = {.type = is_ternary ? BITNET_TYPE_I2_S : (bitnet_type)e->type,
                            .ne = {e->ne[0], e->ne[1]},
                            .size = is_ternary ? bitnet_ternary_size(e) : e->size,
+                           .is_head = is_head(w, u),
                            .relu2 = u->relu2,
-                           .is_head = is_head(w, u)};
+                           .scale = e->scale};
         static uint8_t anything; /* not read */
-        if (is_ternary && !is_own && src->may_rewrite) t.rewrite = &anything;
+        if (room_fits(src, e, &t)) t.rewrite = &anything;
         if (u->slot) *copied += d->ops->bind_plan(d->backend, &t);
         if (is_ternary && !t.rewrite) continue; /* the file's bytes are let go */
-        *(is_own ? copied : mapped) += used_size(u);
+        if (t.rewrite)
+            *mapped += e->size;
+        else
+            *(is_own ? copied : mapped) += used_size(u);
     }
 }
 

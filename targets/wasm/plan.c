@@ -2,7 +2,7 @@
  *
  * A tab shares its memory with everything else that is open, and a heap that has grown never shrinks. So a
  * window is not as long as the model was trained for where its keys and values would rival the weights, and
- * the head's second copy is made where it is small beside the file.
+ * the head comes in stages where what they take is small beside the file.
  */
 #include "plan.h"
 
@@ -13,7 +13,7 @@
 
 #include "session.h"
 
-#define COPY_SHARE   5 /* the head's copy may take a fifth of what the file takes */
+#define HEAD_SHARE   5 /* the head's stages may take a fifth of what the file takes */
 #define KV_SHARE     6 /* keys and values of a window that nobody asked for may take a sixth, */
 #define KV_SMALL     ((uint64_t)96 << 20) /* or this much */
 #define WINDOW_STEP  256
@@ -40,11 +40,11 @@ static bitnet_status open_header(bitnet_model **out, const wasm_how *how, const 
     return bitnet_model_load(out, &md, err);
 }
 
-/* Whether the head's copy, which m has and lean has not, is more than its share. */
+/* Whether what the head's stages take, which m has and lean has not, is more than their share. */
 static bool is_large(const bitnet_model *m, const bitnet_model *lean, uint64_t file_size) {
     const uint64_t copy =
         bitnet_model_plan(m, 1, 1, 1).copied - bitnet_model_plan(lean, 1, 1, 1).copied;
-    return copy > file_size / COPY_SHARE;
+    return copy > file_size / HEAD_SHARE;
 }
 
 static bitnet_memory_plan plan_of(const bitnet_model *m, int32_t n_ctx) {

@@ -436,24 +436,28 @@ static void every_ternary_container_takes_the_memory_that_the_plan_says(void **s
 
 static void weights_in_memory_of_the_model_alone_are_packed_where_they_lie(void **state) {
     (void)state;
-    tiny_model m = wide(BITNET_TYPE_I2_S);
-    tiny_loaded t;
-    logits want, got;
-    bitnet_model *own;
-    count_alloc count = {0};
-    assert_int_equal(tiny_model_load(&t, &m, NULL, NULL), BITNET_OK);
-    tiny_model_logits(t.model, want);
-    bitnet_source src = gguf_bytes_source(&t.file.file, true);
-    src.may_rewrite = true;
-    bitnet_model_desc desc = {.source = &src, .allocator = count_alloc_of(&count)};
-    assert_int_equal(bitnet_model_load(&own, &desc, NULL), BITNET_OK);
-    bitnet_memory_plan plan = bitnet_model_plan(own, 0, 0, 1);
-    assert_int_equal(plan.copied, 0);
-    assert_int_equal(plan.mapped, bitnet_model_get_info(own).weight_size);
-    tiny_model_logits(own, got);
-    expect_same(got, want, "packed in place");
-    bitnet_model_free(own);
-    tiny_model_close(&t);
+    static const bitnet_type types[] = {BITNET_TYPE_I2_S, BITNET_TYPE_TQ2_0};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        tiny_model m = wide(types[i]);
+        tiny_loaded t;
+        logits want, got;
+        bitnet_model *own;
+        count_alloc count = {0};
+        assert_int_equal(tiny_model_load(&t, &m, NULL, NULL), BITNET_OK);
+        tiny_model_logits(t.model, want);
+        bitnet_source src = gguf_bytes_source(&t.file.file, true);
+        src.may_rewrite = true;
+        bitnet_model_desc desc = {.source = &src, .allocator = count_alloc_of(&count)};
+        assert_int_equal(bitnet_model_load(&own, &desc, NULL), BITNET_OK);
+        bitnet_memory_plan plan = bitnet_model_plan(own, 0, 0, 1);
+        assert_int_equal(plan.copied, 0);
+        assert_int_equal(plan.mapped, bitnet_model_get_info(own).weight_size);
+        assert_true(count.live < plan.mapped);
+        tiny_model_logits(own, got);
+        expect_same(got, want, bitnet_type_name(types[i]));
+        bitnet_model_free(own);
+        tiny_model_close(&t);
+    }
 }
 
 static int32_t n_released;

@@ -129,7 +129,7 @@ typedef struct bitnet_model_desc {
                              feed-forward weights */
     bitnet_switch
         staged;        /* only logits that decide are computed exactly, the others told apart from 8
-                             bits a weight; a copy of the head that size */
+                             bits a weight: a copy of the head that size, or f16 rows split in place */
     uint32_t cpu_mask; /* 0 = all; else and-ed with the CPU flags (bitnet/backend.h) */
     bitnet_allocator allocator;
     bitnet_logger logger;

@@ -1,7 +1,7 @@
 // engine.test.mjs: the simd128 module gives the golden tokens, and refuses with the library's own sentences.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { GOLDEN, loadedSession, MODEL, Session, startModule } from "./module.mjs";
+import { GOLDEN, loadedSession, MODEL, Session, startModule, SWITCH } from "./module.mjs";
 
 const E_FORMAT = -4;
 const E_NOMEM = -1;
@@ -18,6 +18,18 @@ test("greedy tokens are those of the golden file", async (t) => {
       assert.equal(answer.finishReason, "length");
     });
   }
+});
+
+test("with the head's rows split where they lie the tokens are the same", async () => {
+  const module = await startModule();
+  const [split, left] = [new Session(module), new Session(module)];
+  assert.equal(split.load(MODEL, 0, SWITCH.on), 0);
+  assert.equal(left.load(MODEL, 0, SWITCH.off), 0);
+  const [rows, same] = [split, left].map((session) => Buffer.from(session.bytes(session.at, MODEL.length)));
+  assert.notDeepEqual(rows, same);
+  for (const { text, greedy40 } of GOLDEN.prompts) assert.deepEqual(split.generate(text).ids, greedy40, text);
+  const sampled = (session) => session.generate("Once upon a time", { sampler: [1, 0], seed: 5n }).ids; /* all logits */
+  assert.deepEqual(sampled(split), sampled(left));
 });
 
 test("the same prompts in one queue give the same tokens, in order", async () => {

@@ -8,6 +8,7 @@ export const ROOT = new URL("../../../", import.meta.url);
 export const MODEL = readFileSync(new URL("models/bitnet-tales/bitnet-tales.i2_s.gguf", ROOT));
 export const GOLDEN = JSON.parse(readFileSync(new URL("tests/golden/bitnet-tales.json", ROOT)));
 
+export const SWITCH = { auto: 0, on: 1, off: 2 }; /* bitnet_switch */
 const PAGES_PER_MB = 16;
 
 /** The module's exports, with `memory` added. */
@@ -56,11 +57,11 @@ export class Session {
     return { id: this.text(this.m._bitnet_session_error_id(this.self)), text };
   }
 
-  /** The status of load; the file's bytes go where reserve says. */
-  load(file, nCtx = 0) {
-    const at = this.m._bitnet_session_reserve(this.self, file.length, 0);
-    new Uint8Array(this.m.memory.buffer).set(file, at);
-    return this.m._bitnet_session_load(this.self, 1, nCtx, 0, 0, 0);
+  /** The status of load; the file's bytes go where reserve says, and may be rewritten there. */
+  load(file, nCtx = 0, staged = SWITCH.auto) {
+    this.at = this.m._bitnet_session_reserve(this.self, file.length, 0);
+    new Uint8Array(this.m.memory.buffer).set(file, this.at);
+    return this.m._bitnet_session_load(this.self, 1, nCtx, 0, 0, staged);
   }
 
   /** From the first bytes of a file of `size`; undefined when it is refused. */
