@@ -1,12 +1,16 @@
 /* cpu_head.c: the output head, whole or in stages that give the same tokens.
  *
  * A large head takes most of a token's bytes, and nearly all of its rows lose. So 6 bits of each weight
- * (kernels.h, scan6), a copy beside the rows or the rows themselves (cpu_planes.c), are read first, and with it, for every row r, the logit z_r is known to lie
- * within  e_r = off_r |x| + norm_r |x - x~| + (roundings)  of what was computed (Cauchy-Schwarz). With L
- * the n_best-th largest z~ - e, no row whose z~ + e is below L can be among the n_best largest; and what
- * the rows below L add up to is at most the sum of their e^(z~ + e). The others get 2 bits more (scan2),
- * a bound of a quarter, and a second sieve; what is left is computed exactly as the whole head would. When
- * that is too much, or when somebody wants every logit, the whole head runs: slower, never wrong.
+ * (kernels.h, scan6) are read first, of a copy beside the rows or of the rows themselves (cpu_planes.c).
+ * With them, for every row r, the logit z_r is known to lie within
+ *
+ *     e_r = off_r |x| + norm_r |x - x~| + (roundings)
+ *
+ * of what was computed (Cauchy-Schwarz). With L the n_best-th largest z~ - e, no row whose z~ + e is below
+ * L can be among the n_best largest; and what the rows below L add up to is at most the sum of their
+ * e^(z~ + e). The others get 2 bits more (scan2), a bound of a quarter, and a second sieve; what is left is
+ * computed exactly as the whole head would. When that is too much, or when somebody wants every logit, the
+ * whole head runs: slower, never wrong.
  */
 #include "backend/cpu_head.h"
 
