@@ -46,9 +46,13 @@ endif()
 # What runs once, or once a request, is made small: a module is downloaded before it does anything.
 file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*.c core/cache/*.c
      core/engine/*.c core/tracker/*.c targets/wasm/*.c)
+list(APPEND wasm_cold core/backend/cpu.c core/backend/cpu_tune.c core/backend/cpu_weights.c core/kernels/tern5_pack.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
 set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
 set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")
+# Once, but over every weight of the head: vectors, and nothing more.
+set_source_files_properties(core/backend/cpu_planes.c core/kernels/scan_pack.c PROPERTIES COMPILE_OPTIONS
+                            "-O2;-fno-unroll-loops")
 
 function(bitnet_wasm_core name)
     add_library(${name} STATIC ${core_sources} ${wasm_kernels} targets/wasm/os_wasm.c)

@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import test from "node:test";
+import { load } from "../../../dist/index.js";
 import { ask, GOLDEN, MODEL, openPage, ownBrowser, phase, REAL, ROOT, serve, sharedBrowser } from "./helpers.mjs";
+import { chatModel } from "./split.mjs";
 
 const shared = sharedBrowser();
 const [FIRST] = GOLDEN.prompts;
@@ -48,8 +50,8 @@ for (const [look, size] of [
 }
 
 /** The model under its own address, from another origin, as slowly as asked. */
-async function serveModel(t, { cutAt } = {}) {
-  const bytes = await readFile(MODEL);
+async function serveModel(t, { cutAt, bytes = undefined } = {}) {
+  bytes ??= await readFile(MODEL);
   const seen = [];
   const server = http.createServer((request, response) => {
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
@@ -107,6 +109,29 @@ test("an address gets a forecast, then its model, and the forecast stands beside
   await phase(page, "ready");
   assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text);
   assert.match(await page.locator(".stats").last().textContent(), /tok\/s.*tok\/s expected.*40 tokens/);
+  page.assertClean();
+});
+
+test("with a model that has a template the page is a conversation, which the model gets from its beginning", REAL, async (t) => {
+  const server = await serve(t);
+  const bytes = chatModel();
+  const remote = await serveModel(t, { bytes });
+  const page = await openPage(t, shared, `${server.url}?temp=0&max=20`);
+  await phase(page, "ready");
+  assert.equal(await page.locator("#write").textContent(), "Write");
+  await check(page, remote.url);
+  await page.click("#forecast-load");
+  await phase(page, "ready");
+  assert.equal(await page.locator("#write").textContent(), "Send");
+  const model = await load(new Uint8Array(bytes).buffer);
+  t.after(() => model.dispose());
+  const messages = [];
+  for (const content of ["Who lived in the wood?", "And what did he say?"]) {
+    messages.push({ role: "user", content });
+    const { text } = await model.generate(messages, { maxTokens: 20, temp: 0 }).result;
+    assert.equal(await ask(page, content), text);
+    messages.push({ role: "assistant", content: text });
+  }
   page.assertClean();
 });
 

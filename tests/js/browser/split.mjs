@@ -1,4 +1,4 @@
-/* split.mjs: the shipped model cut in parts, as llama-gguf-split would. */
+/* split.mjs: the shipped model cut in parts, as llama-gguf-split would; and as a model that was taught to chat. */
 import { readFileSync } from "node:fs";
 import { MODEL } from "./helpers.mjs";
 
@@ -51,6 +51,20 @@ function number(size, value) {
 
 function key(name, type, size, value) {
   return Buffer.concat([number(8, name.length), Buffer.from(name), number(4, type), number(size, value)]);
+}
+
+const entry = (text) => Buffer.concat([number(8, text.length), Buffer.from(text)]);
+
+/** Its end token has the name by which a vocabulary of the family "bitnet" is known (core/include/bitnet/chat.h); the
+ * model's own name takes the bytes that this is shorter by. */
+export function chatModel() {
+  const changes = { "bitnet-tales": "bitnet-tales-chat", "<|end_of_text|>": "<|eot_id|>" };
+  return Object.entries(changes).reduce((bytes, [from, to]) => {
+    const [old, put] = [entry(from), entry(to)];
+    const at = bytes.indexOf(old);
+    if (at < 0) throw new Error(`the shipped model has no "${from}"`);
+    return Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + old.length)]);
+  }, FILE);
 }
 
 /** The keys are in the first part, tensors in all of them, one for each in turn. */

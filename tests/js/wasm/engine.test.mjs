@@ -146,7 +146,8 @@ test("a plan follows the window and the type of the cache", async () => {
   assert.equal(kv({ nCtx: 64, cacheType: 1 }), kv({ nCtx: 64, cacheType: 2 }) / 2);
   const copies = (staged) => session.plan(MODEL, MODEL.length, { staged }).memory.copies;
   assert.equal(copies(0), 0); /* a head as small as this lies in a cache */
-  assert.ok(copies(1) > 1 * MB, `${copies(1)} bytes`);
+  const head = 2 * 4096 * 256; /* f16, split where it lies: tables, and a high byte of some weights */
+  assert.ok(copies(1) > head / 10 && copies(1) < head / 5, `${copies(1)} bytes of a head of ${head}`);
   assert.equal(copies(2), 0);
   const page = Buffer.from("<!doctype html><title>404</title>");
   assert.equal(session.plan(page, page.length), undefined);
