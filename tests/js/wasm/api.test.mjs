@@ -295,6 +295,7 @@ function packageThatTraps(t, name) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "bitnet-test-"));
   t.after(() => rmSync(folder, { recursive: true }));
   cpSync(new URL("dist/", ROOT), folder, { recursive: true });
+  writeFileSync(path.join(folder, "package.json"), '{ "type": "module" }'); /* Node.js 18 does not see it by itself */
   const worker = path.join(folder, "worker.js");
   const prelude = `const { instantiate } = WebAssembly;
     WebAssembly.instantiate = async (...args) => {
