@@ -121,8 +121,8 @@ export interface LoadOptions {
   cacheTypeK?: CacheType;
   cacheTypeV?: CacheType;
   /** Whether the output head is split in memory, so that a token reads few of its bytes: 1.4 to 1.9 times as fast
-   * (docs/speed.md), with the same tokens; several times slower where every logit is wanted. Default "auto": for a head of 32 MB and
-   * more, where what it takes beside the file is at most a fifth of that. */
+   * (docs/speed.md), with the same tokens; several times slower where every logit is wanted. Default "auto": for a head
+   * of 32 MB and more, where what it takes beside the file is at most a fifth of that. */
   stagedHead?: Switch;
   /** Reports while the model lives, to a hub or to a callback. An absent hub is no error and costs nothing. */
   track?: TrackOptions;
