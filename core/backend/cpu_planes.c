@@ -16,10 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK  256
-#define MOST_V 260 /* |v| <= 259 */
-#define TOGETHER                                                                                   \
-    512 /* rows of a lot: stages read pieces of a megabyte, and a thread's room is small */
+#define BLOCK 256
+/* Rows of a lot: stages read pieces of a megabyte, and a thread's room is small. */
+#define TOGETHER 512
 
 /* One row, all [..][k]. */
 typedef struct planes {
@@ -57,7 +56,7 @@ static void read_planes(const bitnet_kernels *kern, const planes *p, int32_t j, 
         bits[i] = (uint16_t)(bits[i] + (int8_t)(p->low[j + i] - (bits[i] & 255)));
 }
 
-/* Row r, whose lot of n rows lies at `lot`. */
+/* Row r, of step d/8, whose lot of n rows lies at `lot`. */
 static planes planes_of(const cpu_head *h, uint8_t *lot, int32_t r, float d) {
     const size_t k = (size_t)h->k, i = (size_t)(r - cpu_head_first(h, r));
     const size_t n = (size_t)(cpu_head_end(h, r) - cpu_head_first(h, r));
@@ -125,14 +124,15 @@ static planes make_planes(const split_job *j, int32_t r, const split_room *room)
     const cpu_head *h = j->head;
     const size_t k = (size_t)h->k;
     const int32_t i = r % BITNET_ROW_GROUP; /* lots are whole groups */
-    const planes p = planes_of(h, room->lot, r, 0.0f);
+    planes p = planes_of(h, room->lot, r, 0.0f);
     bitnet_scan_row out;
     j->be->kern.f16_to_f32(room->row, row_of(j, r), k);
     bitnet_scan_pack(p.six - 4 * i, i, p.two, room->row, h->k, &out);
     for (size_t c = 0; c < k; c++)
         p.low[c] = (uint8_t)row_of(j, r)[c];
     h->d[r] = out.d, h->norm[r] = out.norm, h->off[r] = out.off, h->off2[r] = out.off2;
-    return planes_of(h, room->lot, r, out.d);
+    p.step = out.d * 0.125f;
+    return p;
 }
 
 /* The row's limit, from what its planes tell; |v| is left in the room. */
@@ -185,8 +185,7 @@ static void split_lots(void *ctx, int32_t begin, int32_t end, int32_t thread) {
 
 bool bitnet_cpu_planes_fit(const bitnet_tensor *t) {
     return t->rewrite && t->type == BITNET_TYPE_F16 && t->scale == 1.0f &&
-           t->ne[1] % BITNET_ROW_GROUP == 0 && t->ne[0] % BLOCK == 0 &&
-           t->ne[1] < UINT32_MAX / t->ne[0];
+           t->ne[1] % BITNET_ROW_GROUP == 0 && t->ne[0] % BLOCK == 0;
 }
 
 static size_t lots_of(size_t n) {

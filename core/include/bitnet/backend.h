@@ -54,8 +54,7 @@ typedef struct bitnet_tensor {
     bitnet_type type;
     int64_t ne[2];    /* [K, N]: K contiguous, before padding; a vector is [K, 1] */
     const void *data; /* in the file or a copy, F32 and F16 aligned; see bind */
-    void *
-        rewrite; /* [size] where the backend may keep its own layout, mostly data itself; or NULL */
+    void *rewrite;    /* [size] where the backend may keep its own layout: mostly data; or NULL */
     uint64_t size;
     bool is_head; /* the output head: what `head` is called with */
     bitnet_relu2_part relu2;
