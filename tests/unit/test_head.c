@@ -1,7 +1,7 @@
 /* test_head.c: the output head in stages (core/backend/cpu_head.c) against the whole one: which logits it
  * may leave out and that all others are the same bits, on every tier; and where it must not be tried.
  */
-#include "load_file.h"
+#include "head_fixture.h"
 
 #include <float.h>
 #include <math.h>
@@ -13,66 +13,16 @@
 #include "format/blocks.h"
 #include "kernels/cpu.h"
 
-static const bitnet_backend_ops *const ops = &bitnet_backend_cpu;
-
 /* The last group has rows missing, k is no multiple of 256. */
 enum { K = 272, N = 20001, MAX_T = 17 };
 
-typedef struct head {
-    bitnet_backend *be;
-    bitnet_weight *w;
-    bitnet_buf *x, *y;
-} head;
-
-static head open_head(const bitnet_cpu_tier *tier, int32_t n_threads, bitnet_type type,
-                      const void *data, float scale) {
-    head h;
+static head_fixture open_head(const bitnet_cpu_tier *tier, int32_t n_threads, bitnet_type type,
+                              const void *data, float scale) {
     const bitnet_backend_desc bd = {
         .n_threads = n_threads, .cpu_mask = tier ? tier->mask : 0, .staged = BITNET_ON};
-    const bitnet_backend_need need = {.n_batch = MAX_T,
-                                      .n_ctx = 16,
-                                      .n_embd = K,
-                                      .n_vocab = N,
-                                      .n_head = 1,
-                                      .n_head_kv = 1,
-                                      .head_dim = 16,
-                                      .k_blocks = K};
     const bitnet_tensor t = {
         .name = "head", .type = type, .ne = {K, N}, .data = data, .is_head = true, .scale = scale};
-    assert_int_equal(ops->open(&h.be, &bd, NULL), BITNET_OK);
-    assert_int_equal(ops->bind(h.be, &t, &h.w, NULL), BITNET_OK);
-    assert_int_equal(ops->reserve(h.be, &need), BITNET_OK);
-    assert_int_equal(ops->alloc(h.be, MAX_T * K * sizeof(float), &h.x), BITNET_OK);
-    assert_int_equal(ops->alloc(h.be, (size_t)MAX_T * N * sizeof(float), &h.y), BITNET_OK);
-    return h;
-}
-
-static void close_head(head *h) {
-    ops->free(h->be, h->x);
-    ops->free(h->be, h->y);
-    ops->unbind(h->be, h->w);
-    ops->close(h->be);
-}
-
-/* y[n][N] of n rows of x[MAX_T][K], every step-th, and their tails; want NULL: the whole. */
-static void run_head(const head *h, const float *x, const bitnet_want *want, int32_t n,
-                     int32_t step, float *y, bitnet_tail *tail) {
-    const bitnet_batch batch = {.n_tok = MAX_T};
-    bitnet_head_row row[MAX_T];
-    for (int32_t i = 0; i < n; i++)
-        row[i] = (bitnet_head_row){.row = i * step, .want = want ? want[i] : (bitnet_want){0}};
-    assert_int_equal(ops->write(h->be, h->x, 0, x, MAX_T * K * sizeof *x), BITNET_OK);
-    assert_int_equal(ops->begin(h->be, &batch), BITNET_OK);
-    ops->head(h->be, h->y, h->x, h->w, row, n);
-    assert_int_equal(ops->end(h->be), BITNET_OK);
-    assert_int_equal(ops->read(h->be, y, h->y, 0, (size_t)n * N * sizeof *y), BITNET_OK);
-    for (int32_t i = 0; i < n; i++)
-        tail[i] = row[i].tail;
-}
-
-static int larger_first(const void *a, const void *b) {
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x < y) - (x > y);
+    return head_open(&bd, &t, MAX_T);
 }
 
 /* How many were left out. All others are the whole head's bits, none of those wanted is left out, and what
@@ -170,11 +120,11 @@ static void the_best_are_those_of_the_whole_head_on_every_tier(void **state) {
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             if (!is_here(tier) || (TEST_IS_SLOW && i > 0)) continue;
             bitnet_block_encoder(types[i])(data, weights(), (int64_t)N * K);
-            head h = open_head(tier, 1 + v % 3, types[i], data, i == 0 ? 1.0f : -0.375f);
-            run_head(&h, activations(), NULL, 16, 1, whole, tail);
+            head_fixture h = open_head(tier, 1 + v % 3, types[i], data, i == 0 ? 1.0f : -0.375f);
+            head_run(&h, activations(), NULL, 16, 1, whole, tail);
             for (int32_t first = 0, n; first < 16; first += n) {
                 n = first < 4 ? 4 : 1; /* some together, the others alone */
-                run_head(&h, activations() + first * K, wants + first, n, 1, got, tail);
+                head_run(&h, activations() + first * K, wants + first, n, 1, got, tail);
                 for (int32_t t = first; t < first + n; t++) {
                     char what[80];
                     snprintf(what, sizeof what, "%s, %s, row %d", tier->name,
@@ -184,7 +134,7 @@ static void the_best_are_those_of_the_whole_head_on_every_tier(void **state) {
                     n_staged[t] += n_out > N / 2;
                 }
             }
-            close_head(&h);
+            head_close(&h);
         }
     /* of tiny logits all are equally likely, and of the tenth's mass next to nothing may be left out */
     for (int32_t t = 0; t < 16; t++)
@@ -200,15 +150,15 @@ static void rows_that_do_not_lie_together_are_staged_too(void **state) {
     uint8_t *data = malloc((size_t)N * K * 2);
     assert_true(whole && data);
     bitnet_block_encoder(BITNET_TYPE_F16)(data, weights(), (int64_t)N * K);
-    head h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
-    run_head(&h, activations(), NULL, 2, 5, whole, tail);
-    run_head(&h, activations(), wants, 2, 5, got, tail);
+    head_fixture h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
+    head_run(&h, activations(), NULL, 2, 5, whole, tail);
+    head_run(&h, activations(), wants, 2, 5, got, tail);
     for (int32_t t = 0; t < 2; t++) {
         const size_t at = (size_t)t * N;
         int32_t n = n_left_out("apart", got + at, whole + at, &wants[t], &tail[t]);
         assert_in_range(n, N / 2, N);
     }
-    close_head(&h);
+    head_close(&h);
     free(whole);
     free(data);
 }
@@ -226,9 +176,9 @@ static void rows_out_of_range_are_always_computed(void **state) {
         data[(20 + i) * K + 3] = odd[i];
     for (int32_t j = 0; j < K; j++)
         data[30 * K + j] *= 1e-25f;
-    head h = open_head(NULL, 2, BITNET_TYPE_F32, data, 1.0f);
-    run_head(&h, activations(), NULL, 1, 1, whole, &tail);
-    run_head(&h, activations(), wants, 1, 1, got, &tail);
+    head_fixture h = open_head(NULL, 2, BITNET_TYPE_F32, data, 1.0f);
+    head_run(&h, activations(), NULL, 1, 1, whole, &tail);
+    head_run(&h, activations(), wants, 1, 1, got, &tail);
     for (int32_t i = 0; i < 4; i++)
         assert_memory_equal(&got[20 + i], &whole[20 + i], sizeof *got);
     int32_t n_out = 0, best = 0;
@@ -241,7 +191,7 @@ static void rows_out_of_range_are_always_computed(void **state) {
     if (memcmp(&got[30], &whole[30], sizeof *got) && whole[30] >= tail.below)
         fail_msg("row 30 is %.9g, of the whole head %.9g, and not below %.9g", (double)got[30],
                  (double)whole[30], (double)tail.below);
-    close_head(&h);
+    head_close(&h);
     free(whole);
     free(data);
 }
@@ -255,18 +205,18 @@ static void activations_out_of_range_take_the_whole_head(void **state) {
     uint8_t *data = malloc((size_t)N * K * 2);
     assert_true(whole && data);
     bitnet_block_encoder(BITNET_TYPE_F16)(data, weights(), (int64_t)N * K);
-    head h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
+    head_fixture h = open_head(NULL, 2, BITNET_TYPE_F16, data, 1.0f);
     for (int32_t i = 0; i < 5; i++) {
         memcpy(x, activations(), sizeof x);
         if (i < 4)
             x[3] = odd[i];
         else
             memset(x, 0, sizeof x); /* all logits are equal, none may be left out */
-        run_head(&h, x, NULL, 1, 1, whole, &tail);
-        run_head(&h, x, wants, 1, 1, got, &tail);
+        head_run(&h, x, NULL, 1, 1, whole, &tail);
+        head_run(&h, x, wants, 1, 1, got, &tail);
         assert_memory_equal(got, whole, N * sizeof *got);
     }
-    close_head(&h);
+    head_close(&h);
     free(whole);
     free(data);
 }

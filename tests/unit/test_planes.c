@@ -1,7 +1,7 @@
 /* test_planes.c: f16 rows of the head that were split where they lie (core/backend/cpu_planes.c) against the
  * same rows left alone: as embeddings, as the whole head and as the head in stages, on every tier.
  */
-#include "load_file.h"
+#include "head_fixture.h"
 
 #include <float.h>
 #include <math.h>
@@ -54,9 +54,7 @@ static void fill(void) {
 }
 
 typedef struct head {
-    bitnet_backend *be;
-    bitnet_weight *w;
-    bitnet_buf *x, *y;
+    head_fixture on;
     uint16_t *mine; /* the rows, when they were split */
 } head;
 
@@ -65,13 +63,6 @@ static head open_head(const bitnet_cpu_tier *tier, int32_t n_threads, bool is_sp
     const bitnet_backend_desc bd = {.n_threads = n_threads,
                                     .cpu_mask = tier ? tier->mask : 0,
                                     .staged = is_split ? BITNET_ON : BITNET_OFF};
-    const bitnet_backend_need need = {.n_batch = MAX_T,
-                                      .n_ctx = 16,
-                                      .n_embd = K,
-                                      .n_vocab = N,
-                                      .n_head = 1,
-                                      .n_head_kv = 1,
-                                      .head_dim = 16};
     bitnet_tensor t = {.name = "head",
                        .type = BITNET_TYPE_F16,
                        .ne = {K, N},
@@ -79,34 +70,23 @@ static head open_head(const bitnet_cpu_tier *tier, int32_t n_threads, bool is_sp
                        .is_head = true,
                        .scale = 1.0f};
     if (is_split) t.data = t.rewrite = memcpy(h.mine, rows, sizeof rows);
-    assert_int_equal(ops->open(&h.be, &bd, NULL), BITNET_OK);
-    assert_int_equal(ops->bind(h.be, &t, &h.w, NULL), BITNET_OK);
-    assert_int_equal(ops->reserve(h.be, &need), BITNET_OK);
-    assert_int_equal(ops->alloc(h.be, sizeof x, &h.x), BITNET_OK);
-    assert_int_equal(ops->alloc(h.be, MAX_T * N * sizeof(float), &h.y), BITNET_OK);
+    h.on = head_open(&bd, &t, MAX_T);
     if (is_split && !memcmp(h.mine, rows, sizeof rows)) fail_msg("the rows were left as they are");
     return h;
 }
 
 static void close_head(head *h) {
-    ops->free(h->be, h->x);
-    ops->free(h->be, h->y);
-    ops->unbind(h->be, h->w);
-    ops->close(h->be);
+    head_close(&h->on);
     free(h->mine);
 }
 
-/* Logits [n][N]: the whole, or with the N_BEST largest among them. */
-static void run_head(const head *h, int32_t n, bool is_whole, float *y) {
-    const bitnet_batch batch = {.n_tok = MAX_T};
-    bitnet_head_row row[MAX_T];
-    for (int32_t i = 0; i < n; i++)
-        row[i] = (bitnet_head_row){.row = i, .want = {.n_best = is_whole ? 0 : N_BEST}};
-    assert_int_equal(ops->write(h->be, h->x, 0, x, sizeof x), BITNET_OK);
-    assert_int_equal(ops->begin(h->be, &batch), BITNET_OK);
-    ops->head(h->be, h->y, h->x, h->w, row, n);
-    assert_int_equal(ops->end(h->be), BITNET_OK);
-    assert_int_equal(ops->read(h->be, y, h->y, 0, (size_t)n * N * sizeof *y), BITNET_OK);
+/* Logits [MAX_T][N]: the whole, or with the N_BEST largest among them. */
+static void run_head(const head *h, bool is_whole, float *y) {
+    bitnet_want want[MAX_T];
+    bitnet_tail tail[MAX_T];
+    for (int32_t i = 0; i < MAX_T; i++)
+        want[i] = (bitnet_want){.n_best = N_BEST};
+    head_run(&h->on, x, is_whole ? NULL : want, MAX_T, 1, y, tail);
 }
 
 typedef void (*check_fn)(const char *what, const head *split, const head *left);
@@ -128,13 +108,13 @@ static void check_rows(const char *what, const head *split, const head *left) {
     (void)left;
     bitnet_buf *y;
     float row[K];
-    assert_int_equal(ops->alloc(split->be, sizeof row, &y), BITNET_OK);
+    assert_int_equal(ops->alloc(split->on.be, sizeof row, &y), BITNET_OK);
     for (bitnet_token r = 0; r < N; r++) {
         const bitnet_batch batch = {.tok = &r, .n_tok = 1};
-        assert_int_equal(ops->begin(split->be, &batch), BITNET_OK);
-        ops->embed(split->be, y, split->w);
-        assert_int_equal(ops->end(split->be), BITNET_OK);
-        assert_int_equal(ops->read(split->be, row, y, 0, sizeof row), BITNET_OK);
+        assert_int_equal(ops->begin(split->on.be, &batch), BITNET_OK);
+        ops->embed(split->on.be, y, split->on.w);
+        assert_int_equal(ops->end(split->on.be), BITNET_OK);
+        assert_int_equal(ops->read(split->on.be, row, y, 0, sizeof row), BITNET_OK);
         for (int32_t c = 0; c < K; c++) {
             const float was = f16_to_f32(rows[r * K + c]);
             if (memcmp(&row[c], &was, sizeof was) != 0)
@@ -142,7 +122,7 @@ static void check_rows(const char *what, const head *split, const head *left) {
                          (double)row[c], (double)was);
         }
     }
-    ops->free(split->be, y);
+    ops->free(split->on.be, y);
 }
 
 static void every_weight_comes_back_to_the_bit(void **state) {
@@ -153,8 +133,8 @@ static void every_weight_comes_back_to_the_bit(void **state) {
 static float got[MAX_T * N], whole[MAX_T * N];
 
 static void check_whole(const char *what, const head *split, const head *left) {
-    run_head(split, MAX_T, true, got);
-    run_head(left, MAX_T, true, whole);
+    run_head(split, true, got);
+    run_head(left, true, whole);
     for (int32_t i = 0; i < MAX_T * N; i++)
         if (memcmp(&got[i], &whole[i], sizeof *got) != 0)
             fail_msg("%s: logit %d of token %d is %.9g, of rows left alone %.9g", what, i % N,
@@ -166,15 +146,10 @@ static void the_whole_head_has_the_same_bits(void **state) {
     on_every_tier(check_whole);
 }
 
-static int larger_first(const void *a, const void *b) {
-    const float p = *(const float *)a, q = *(const float *)b;
-    return (p < q) - (p > q);
-}
-
 static void check_stages(const char *what, const head *split, const head *left) {
     static float sorted[N];
-    run_head(split, MAX_T, false, got);
-    run_head(left, MAX_T, true, whole);
+    run_head(split, false, got);
+    run_head(left, true, whole);
     for (int32_t t = 0; t < MAX_T; t++) {
         const float *mine = got + t * N, *all = whole + t * N;
         int32_t n_left_out = 0;
@@ -209,9 +184,10 @@ static void rows_as_they_are_trained_take_what_was_planned_beside_them(void **st
                              .scale = 1.0f};
     head h = open_head(NULL, 1, true), other = open_head(NULL, 1, false);
     bitnet_backend_info split, left;
-    ops->info(h.be, &split);
-    ops->info(other.be, &left);
-    const uint64_t took = split.memory_used - left.memory_used, planned = ops->bind_plan(h.be, &t);
+    ops->info(h.on.be, &split);
+    ops->info(other.on.be, &left);
+    const uint64_t took = split.memory_used - left.memory_used,
+                   planned = ops->bind_plan(h.on.be, &t);
     const uint64_t copy = (uint64_t)N * K; /* what 6 + 2 bits beside the rows would take */
     if (took > planned + copy / 8 || took < copy / 8 || planned > copy / 2)
         fail_msg("%llu bytes were taken, %llu planned; the rows are %llu", (unsigned long long)took,
