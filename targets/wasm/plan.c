@@ -42,9 +42,9 @@ static bitnet_status open_header(bitnet_model **out, const wasm_how *how, const 
 
 /* Whether what the head's stages take, which m has and lean has not, is more than their share. */
 static bool is_large(const bitnet_model *m, const bitnet_model *lean, uint64_t file_size) {
-    const uint64_t copy =
+    const uint64_t taken =
         bitnet_model_plan(m, 1, 1, 1).copied - bitnet_model_plan(lean, 1, 1, 1).copied;
-    return copy > file_size / HEAD_SHARE;
+    return taken > file_size / HEAD_SHARE;
 }
 
 static bitnet_memory_plan plan_of(const bitnet_model *m, int32_t n_ctx) {

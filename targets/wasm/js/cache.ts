@@ -90,7 +90,7 @@ export class Cache {
   }
 
   /** Fills the heap from its start; how many bytes. Fewer than were stored when a chunk is damaged. */
-  async restore(signal: AbortSignal, onProgress: (loaded: number, total: number) => void): Promise<number> {
+  async restore(onProgress: (loaded: number, total: number) => void): Promise<number> {
     const { entry, journal } = this;
     if (!entry || !journal || journal.chunks.length === 0) return 0;
     const { size } = journal.facts;
@@ -100,7 +100,6 @@ export class Cache {
     let [read, checked] = [0, 0];
     let isSound = true;
     for (let i = 0; isSound && (i < journal.chunks.length || checks.length > 0); i++) {
-      signal.throwIfAborted();
       const length = Math.min(CHUNK_SIZE, size - read);
       if (i < journal.chunks.length) {
         if (read >= inHeap) {

@@ -16,8 +16,8 @@ import type { CacheMode, CacheState, LoadProgress } from "./types.js";
 export interface ByteSink extends HeapFile {
   /** This file is whole; what follows is about one more, a part of the same model. */
   next(): void;
-  /** SHA-256 of the whole in steps; onStep may take its time. */
-  digest(size: number, onStep: (done: number) => Promise<void>): Promise<string>;
+  /** SHA-256 of the whole, in steps. */
+  digest(size: number, onStep: (done: number) => void): string;
 }
 
 /** An array holds the parts of a split file. */
@@ -26,7 +26,6 @@ export type RawSource = string | StreamSource | readonly (string | Blob)[];
 export type StreamSource = Blob | ArrayBuffer | ReadableStream<Uint8Array> | FileSystemFileHandle;
 
 export interface DownloadOptions {
-  signal: AbortSignal;
   cache?: CacheMode;
   /** 64 digits. */
   sha256?: string | undefined;
@@ -87,7 +86,6 @@ class Reporter {
 class Direct {
   constructor(
     private readonly sink: ByteSink,
-    private readonly signal: AbortSignal,
     private readonly reporter: Reporter,
   ) {}
 
@@ -156,12 +154,9 @@ class Direct {
 
   private async each(stream: ReadableStream<Uint8Array>, name: string, take: (piece: Uint8Array) => void) {
     try {
-      for await (const piece of piecesOf(stream)) {
-        this.signal.throwIfAborted();
-        take(piece);
-      }
+      for await (const piece of piecesOf(stream)) take(piece);
     } catch (error) {
-      if (this.signal.aborted || error instanceof BitnetError) throw error;
+      if (error instanceof BitnetError) throw error;
       throw unreadable(name, error);
     }
   }
@@ -178,9 +173,9 @@ class Arrival implements Landing {
     private readonly reporter: Reporter,
   ) {}
 
-  async restore(signal: AbortSignal): Promise<void> {
+  async restore(): Promise<void> {
     const report = (loaded: number, total: number): void => this.reporter.report("download", loaded, total, true);
-    this.at = await this.cache.restore(signal, report);
+    this.at = await this.cache.restore(report);
     this.facts = this.at > 0 ? this.cache.facts : undefined;
   }
 
@@ -208,15 +203,11 @@ class Arrival implements Landing {
   }
 }
 
-async function check(sink: ByteSink, size: number, sha256: string, signal: AbortSignal, reporter: Reporter) {
+function isRight(sink: ByteSink, size: number, sha256: string | undefined, reporter: Reporter): boolean {
+  if (sha256 === undefined) return true;
   reporter.report("verify", 0, size);
   sink.place();
-  const found = await sink.digest(size, async (done) => {
-    reporter.report("verify", done, size);
-    await new Promise((resolve) => setTimeout(resolve)); /* an abort gets its turn */
-    signal.throwIfAborted();
-  });
-  return found === sha256;
+  return sink.digest(size, (done) => reporter.report("verify", done, size)) === sha256;
 }
 
 function wrongDigest(name: string): BitnetError {
@@ -231,30 +222,29 @@ function openCache(url: string, sink: ByteSink, mode: CacheMode = "auto"): Cache
 }
 
 async function fromUrl(url: string, sink: ByteSink, options: DownloadOptions, reporter: Reporter): Promise<Arrived> {
-  const { signal, sha256, delays, stallMs } = options;
+  const { sha256, delays, stallMs } = options;
   const cache = await openCache(url, sink, options.cache);
   const arrival = new Arrival(sink, cache, reporter);
   const get = async (): Promise<void> => {
     const isStored = cache.place !== undefined;
-    await fetchFile(url, arrival, { signal, isStored, ...(delays && { delays }), ...(stallMs && { stallMs }) });
+    await fetchFile(url, arrival, { isStored, ...(delays && { delays }), ...(stallMs && { stallMs }) });
   };
-  const isRight = async (): Promise<boolean> =>
-    sha256 === undefined || check(sink, arrival.at, sha256, signal, reporter);
+  const isGoodNow = (): boolean => isRight(sink, arrival.at, sha256, reporter);
   try {
     const { facts } = cache;
-    if (options.cache === "check" && cache.state === "stored" && facts && !(await isCurrent(facts, signal))) {
+    if (options.cache === "check" && cache.state === "stored" && facts && !(await isCurrent(facts))) {
       await cache.drop("The server has another file now, which was loaded.");
     }
-    await arrival.restore(signal);
+    await arrival.restore();
     const isRestored = arrival.isWhole;
     if (!isRestored) await get();
-    let isGood = (isRestored && cache.sha256 === sha256) || (await isRight());
+    let isGood = (isRestored && cache.sha256 === sha256) || isGoodNow();
     if (!isGood && isRestored) {
       await cache.drop("The stored file has another SHA-256, and was loaded anew.");
       arrival.facts = undefined;
       arrival.at = 0;
       await get();
-      isGood = await isRight();
+      isGood = isGoodNow();
     }
     if (!isGood) {
       await cache.drop("The file has another SHA-256.");
@@ -278,10 +268,10 @@ async function fromOne(
   options: DownloadOptions,
   reporter: Reporter,
 ): Promise<Arrived> {
-  const { sha256, signal } = options;
+  const { sha256 } = options;
   if (typeof source === "string") return fromUrl(source, sink, options, reporter);
-  const size = await new Direct(sink, signal, reporter).take(source);
-  if (sha256 !== undefined && !(await check(sink, size, sha256, signal, reporter))) throw wrongDigest("the file");
+  const size = await new Direct(sink, reporter).take(source);
+  if (!isRight(sink, size, sha256, reporter)) throw wrongDigest("the file");
   const nothing = async (): Promise<void> => undefined;
   return { cache: "none", cacheReason: "Only files over HTTP are stored.", accept: nothing, reject: nothing };
 }
@@ -328,7 +318,7 @@ async function fromParts(
   };
 }
 
-/** Fills the sink. Rejects with a BitnetError, or with the signal's reason. */
+/** Fills the sink. Rejects with a BitnetError. Nobody aborts it: its worker is ended. */
 export async function download(
   source: RawSource,
   sink: ByteSink,

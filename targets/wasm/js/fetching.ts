@@ -22,7 +22,6 @@ export interface Landing {
 }
 
 export interface FetchOptions {
-  signal: AbortSignal;
   /** Whether the file is kept by us: then the browser's own cache should not keep it, too. */
   isStored: boolean;
   /** ms before each further attempt; as many in a row may fail without having come further. */
@@ -48,32 +47,13 @@ class Broken extends Error {
   }
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      if (signal.aborted) reject(signal.reason as Error);
-      else resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
-}
-
-/** One request's life: ended by a connection that says nothing, or by the caller's signal. */
+/** One request's life: ended by a connection that says nothing. */
 export class Watch {
   private readonly controller = new AbortController();
-  private readonly onAbort = (): void => this.controller.abort(this.outer?.reason);
   private timer: ReturnType<typeof setTimeout> | undefined;
   readonly signal = this.controller.signal;
 
-  constructor(
-    private readonly stallMs = STALL_MS,
-    private readonly outer?: AbortSignal,
-  ) {
-    if (outer?.aborted) this.onAbort();
-    outer?.addEventListener("abort", this.onAbort);
+  constructor(private readonly stallMs = STALL_MS) {
     this.alive();
   }
 
@@ -92,7 +72,6 @@ export class Watch {
   /** Ends what is still under way. */
   end(): void {
     clearTimeout(this.timer);
-    this.outer?.removeEventListener("abort", this.onAbort);
     this.controller.abort();
   }
 }
@@ -178,25 +157,24 @@ class Download {
   }
 
   async run(): Promise<void> {
-    const { signal, delays = DELAYS } = this.options;
+    const { delays = DELAYS } = this.options;
     let furthest = this.to.at;
     for (let nFailed = 0; ; nFailed++) {
       try {
         return await this.attempt();
       } catch (error) {
-        signal.throwIfAborted();
         if (!(error instanceof Broken)) throw error;
         if (this.to.at >= furthest + PROGRESS) nFailed = 0;
         furthest = Math.max(furthest, this.to.at);
         const delay = delays[nFailed];
         if (delay === undefined || !(this.hasAnswered || error.isHarmless)) throw error.reason;
-        if (!error.isHarmless) await sleep(delay, signal);
+        if (!error.isHarmless) await new Promise((resolve) => setTimeout(resolve, delay));
       }
     }
   }
 
   private async attempt(): Promise<void> {
-    const watch = new Watch(this.options.stallMs, this.options.signal);
+    const watch = new Watch(this.options.stallMs);
     try {
       const { at, facts } = this.to;
       const validator = facts?.etag ?? facts?.lastModified;
@@ -284,8 +262,8 @@ class Download {
 
 /** false: the server has another file under this URL now. A server that does not answer, or does not say, is believed
  * to have the same. */
-export async function isCurrent(facts: FileFacts, signal: AbortSignal): Promise<boolean> {
-  const watch = new Watch(CHECK_MS, signal);
+export async function isCurrent(facts: FileFacts): Promise<boolean> {
+  const watch = new Watch(CHECK_MS);
   try {
     const how = { method: "HEAD", cache: "no-store", credentials: "same-origin" } as const;
     const response = await request(facts.url, how, watch);
@@ -294,14 +272,13 @@ export async function isCurrent(facts: FileFacts, signal: AbortSignal): Promise<
     const isSaid = (now.etag ?? now.lastModified) !== undefined;
     return !isSaid || (now.etag === facts.etag && now.lastModified === facts.lastModified);
   } catch {
-    signal.throwIfAborted();
     return true;
   } finally {
     watch.end();
   }
 }
 
-/** Rejects with a BitnetError, or with the signal's reason. */
+/** Rejects with a BitnetError. */
 export function fetchFile(url: string, to: Landing, options: FetchOptions): Promise<void> {
   return new Download(url, to, options).run();
 }

@@ -33,7 +33,6 @@ export async function loadSession(
   onProgress: (progress: LoadProgress) => void,
 ): Promise<Loaded> {
   const { instance, tier, pickThreads } = await startBest(request);
-  const { signal } = new AbortController(); /* aborted with its worker */
   const session = new Session(instance);
   const sink = new SessionSink(session, request.how);
   let arrived: Arrived | undefined;
@@ -42,7 +41,7 @@ export async function loadSession(
     let size = 0;
     let fromCache = false;
     const { cache, sha256 } = request;
-    arrived = await download(request.source, sink, { signal, cache, sha256 }, (progress) => {
+    arrived = await download(request.source, sink, { cache, sha256 }, (progress) => {
       size = progress.loaded;
       if (progress.phase === "download") fromCache = progress.fromCache;
       onProgress(progress);

@@ -122,8 +122,9 @@ class OpfsWriter implements Entry {
   }
 
   async append(lines: string): Promise<void> {
-    writeAll(this.lines, encoder.encode(lines), this.journalSize);
-    this.journalSize += lines.length;
+    const bytes = encoder.encode(lines);
+    writeAll(this.lines, bytes, this.journalSize);
+    this.journalSize += bytes.length;
     await this.lines.truncate(this.journalSize); /* a torn line that was longer */
   }
 

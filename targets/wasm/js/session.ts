@@ -144,12 +144,12 @@ export class Session {
     return hash.hex();
   }
 
-  async digest(size: number, onStep: (done: number) => Promise<void>): Promise<string> {
+  digest(size: number, onStep: (done: number) => void): string {
     const hash = new HeapHash(this.instance);
     for (let at = 0; at < size; at += HASH_STEP) {
       const done = Math.min(at + HASH_STEP, size);
       hash.update(this.file + at, done - at);
-      await onStep(done);
+      onStep(done);
     }
     return hash.hex();
   }

@@ -60,7 +60,7 @@ export class SessionSink implements ByteSink {
     return this.session.sha256(at, size);
   }
 
-  digest(size: number, onStep: (done: number) => Promise<void>): Promise<string> {
+  digest(size: number, onStep: (done: number) => void): string {
     return this.session.digest(size, onStep);
   }
 

@@ -108,6 +108,8 @@ const START = `(async () => {
   const { load } = await import(new URL("index.js", location.href));
   const model = await load("model.gguf", { threads: 2 });
   const options = { maxTokens: 40, temp: 0 };
+  window.seen = [];
+  for (const event of ["freeze", "resume"]) document.addEventListener(event, () => seen.push(event));
   window.answer = async () => (await model.generate(${JSON.stringify(PROMPT)}, options).result).tokenIds;
   return document.visibilityState;
 })()`;
@@ -123,4 +125,5 @@ test("a tab that nobody looks at goes on; one that was frozen does when it wakes
   await tab.freeze();
   await tab.wake();
   assert.deepEqual(await tab.run("pending"), TOKENS);
+  assert.deepEqual(await tab.run("seen"), ["freeze", "resume"]);
 });
