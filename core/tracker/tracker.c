@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "base/os.h"
-#include "tracker/histogram.h"
+#include "bitnet/histogram.h"
 #include "tracker/ring.h"
 
 #define N_RINGS 8

@@ -42,6 +42,7 @@
 #include "bitnet/convert.h"
 #include "bitnet/sampler.h"
 #include "bitnet/tracker.h"
+#include "bitnet/histogram.h"
 #include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
