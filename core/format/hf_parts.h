@@ -13,7 +13,7 @@
 #define BITNET_HF_PARTS_H
 
 #include "format/dir_build.h"
-#include "format/json.h"
+#include "base/json.h"
 #include "format/safetensors.h"
 
 #define HF_REFUSE_AS(r, st, id, ...)                                                               \

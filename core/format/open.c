@@ -9,7 +9,7 @@
 #include "bitnet/backend.h"
 #include "format/gguf.h"
 #include "format/hf.h"
-#include "format/json.h"
+#include "base/json.h"
 
 /* ---- overrides --------------------------------------------------------------------------- */
 

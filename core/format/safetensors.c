@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "format/json.h"
+#include "base/json.h"
 #include "format/sort.h"
 #include "format/view.h"
 

@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "bitnet/histogram.h"
 #include "tracker/ring.h"
+#include "tracker/writer.h"
 
 #define N_RINGS 8
 #define N_SINKS 4
@@ -24,6 +25,8 @@ struct bitnet_tracker {
     bitnet_window window;
     uint64_t n_invalid;
     bitnet_histogram hist[BITNET_METRIC_COUNT]; /* of this window; only KIND_HIST ones are used */
+    bitnet_window_series series[BITNET_MAX_SERIES];
+    int32_t n_series;
 };
 
 static const bitnet_metric_info infos[] = {
@@ -42,6 +45,8 @@ const bitnet_metric_info *bitnet_metric_get_info(bitnet_metric m) {
 static size_t ring_size(uint32_t cap) {
     return sizeof(bitnet_ring) + cap * sizeof(bitnet_record) + 64;
 }
+
+static void begin_window(bitnet_tracker *t, uint64_t now_ns);
 
 static bitnet_ring *ring_create(bitnet_tracker *t, uint16_t source) {
     /* the ring's cache lines must be aligned; the allocator promises 16 bytes, so the block is kept
@@ -87,7 +92,7 @@ bitnet_status bitnet_tracker_create(bitnet_tracker **out, const bitnet_tracker_d
     uint32_t want = desc->ring_cap ? desc->ring_cap : 4096;
     for (t->ring_cap = 16; t->ring_cap < want && t->ring_cap < 1u << 20;)
         t->ring_cap *= 2;
-    t->window.t0_ns = bitnet_os_now_ns();
+    begin_window(t, bitnet_os_now_ns());
     return BITNET_OK;
 }
 
@@ -115,29 +120,71 @@ bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t, bitnet_sink sink) {
     return BITNET_OK;
 }
 
+/* ---- series -----------------------------------------------------------------------------------
+ */
+
+/* {"key":"value",...} in the order given. False when it does not fit. */
+static bool print_labels(char out[BITNET_LABELS_CAP], const bitnet_label *labels, int32_t n) {
+    bitnet_writer w = {.buf = out, .cap = BITNET_LABELS_CAP};
+    for (int32_t i = 0; i < n; i++) {
+        bitnet_put(&w, i ? "," : "{");
+        bitnet_put_string(&w, labels[i].key);
+        bitnet_put(&w, ":");
+        bitnet_put_string(&w, labels[i].value);
+    }
+    bitnet_put(&w, "}");
+    return n > 0 && n <= BITNET_MAX_LABELS && !w.is_cut;
+}
+
+bitnet_metric bitnet_tracker_series(bitnet_tracker *t, bitnet_metric metric,
+                                    const bitnet_label *labels, int32_t n_labels) {
+    const bitnet_metric none = (bitnet_metric)UINT16_MAX;
+    char text[BITNET_LABELS_CAP];
+    if ((unsigned)metric >= BITNET_METRIC_COUNT || infos[metric].kind == BITNET_KIND_HIST ||
+        !print_labels(text, labels, n_labels))
+        return none;
+    int32_t i = 0;
+    while (i < t->n_series &&
+           !(t->series[i].metric == metric && strcmp(t->series[i].labels, text) == 0))
+        i++;
+    if (i == BITNET_MAX_SERIES) return none;
+    if (i == t->n_series) {
+        t->series[i].metric = metric;
+        memcpy(t->series[i].labels, text, sizeof text);
+        t->n_series++;
+    }
+    return (bitnet_metric)(BITNET_METRIC_COUNT + i);
+}
+
+/* ---- folding ----------------------------------------------------------------------------------
+ */
+
 static void fold(bitnet_tracker *t, const bitnet_record *rec) {
-    if (rec->metric >= BITNET_METRIC_COUNT || !isfinite(rec->value)) {
+    int32_t series = rec->metric - BITNET_METRIC_COUNT;
+    if (series >= t->n_series || !isfinite(rec->value)) {
         t->n_invalid++; /* not a measurement: reported among the dropped, never as a number */
         return;
     }
-    bitnet_window_metric *m = &t->window.metric[rec->metric];
+    bitnet_window_metric *m =
+        series < 0 ? &t->window.metric[rec->metric] : &t->series[series].value;
     if (m->n == 0 || rec->value < m->min) m->min = rec->value;
     if (m->n == 0 || rec->value > m->max) m->max = rec->value;
     m->n++;
     m->sum += rec->value;
     m->last = rec->value;
-    if (infos[rec->metric].kind == BITNET_KIND_HIST)
+    if (series < 0 && infos[rec->metric].kind == BITNET_KIND_HIST)
         bitnet_histogram_add(&t->hist[rec->metric], rec->value);
 }
 
-/* A percentile is a bucket's middle; it is never shown outside what was seen. */
-static double clamped_quantile(const bitnet_histogram *h, const bitnet_window_metric *m, double q) {
-    double v = bitnet_histogram_quantile(h, q);
-    return v < m->min ? m->min : v > m->max ? m->max : v;
+static void begin_window(bitnet_tracker *t, uint64_t now_ns) {
+    for (int i = 0; i < BITNET_METRIC_COUNT; i++)
+        if (t->hist[i].n) memset(&t->hist[i], 0, sizeof t->hist[i]);
+    for (int32_t i = 0; i < t->n_series; i++)
+        t->series[i].value = (bitnet_window_metric){0};
+    t->window = (bitnet_window){.t0_ns = now_ns, .hist = t->hist, .series = t->series};
 }
 
 bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns) {
-    bitnet_window *w = &t->window;
     uint64_t n_dropped = 0;
     for (int32_t i = 0; i < t->n_rings; i++) {
         bitnet_record rec;
@@ -145,19 +192,18 @@ bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns) {
             fold(t, &rec);
         n_dropped += atomic_load_explicit(&t->ring[i]->n_dropped, memory_order_relaxed);
     }
-    w->t1_ns = now_ns;
-    w->seq++;
-    w->n_dropped = n_dropped + t->n_invalid;
-    for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
-        bitnet_window_metric *m = &w->metric[i];
-        if (infos[i].kind != BITNET_KIND_HIST || m->n == 0) continue;
-        m->p50 = clamped_quantile(&t->hist[i], m, 0.50);
-        m->p95 = clamped_quantile(&t->hist[i], m, 0.95);
-        memset(&t->hist[i], 0, sizeof t->hist[i]);
-    }
+    t->window.t1_ns = now_ns;
+    t->window.n_dropped = n_dropped + t->n_invalid;
+    t->window.n_series = t->n_series;
     for (int32_t i = 0; i < t->n_sinks; i++)
-        t->sink[i].write(t->sink[i].ctx, w);
-    memset(w->metric, 0, sizeof w->metric);
-    w->t0_ns = now_ns;
+        t->sink[i].write(t->sink[i].ctx, &t->window);
+    begin_window(t, now_ns);
+    return BITNET_OK;
+}
+
+bitnet_status bitnet_tracker_settle(bitnet_tracker *t) {
+    for (int32_t i = 0; i < t->n_sinks; i++)
+        if (t->sink[i].settle && t->sink[i].settle(t->sink[i].ctx) == BITNET_AGAIN)
+            return BITNET_AGAIN;
     return BITNET_OK;
 }

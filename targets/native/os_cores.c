@@ -193,9 +193,9 @@ static int32_t quota_of(const char *root) {
 bitnet_os_cores bitnet_os_cores_read(const char *root, const bitnet_os_cpu_set *usable) {
     bitnet_os_cpu_set fast = fast_of(root, usable);
     bitnet_os_cores c = {.n_usable = count(usable),
-                  .n_physical = count_cores(root, usable),
-                  .n_fast = count_cores(root, &fast),
-                  .quota = quota_of(root)};
+                         .n_physical = count_cores(root, usable),
+                         .n_fast = count_cores(root, &fast),
+                         .quota = quota_of(root)};
     c.n_threads = c.quota > 0 && c.quota < c.n_fast ? c.quota : c.n_fast;
     if (c.n_threads < 1) c.n_threads = 1;
     return c;
@@ -222,4 +222,20 @@ const char *bitnet_os_cores_why(const bitnet_os_cores *c) {
     if (c->n_fast < c->n_physical) return "one per performance core";
     if (c->n_physical < c->n_usable) return "one per core, not per hardware thread";
     return "one per core";
+}
+
+const char *bitnet_os_cpu_name(char out[OS_CPU_NAME_MAX]) {
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    snprintf(out, OS_CPU_NAME_MAX, "unknown");
+    while (f && fgets(line, sizeof line, f)) {
+        const char *name = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !name) continue;
+        name += 1 + strspn(name + 1, " \t");
+        size_t n = strcspn(name, "\n");
+        if (n > 0) snprintf(out, OS_CPU_NAME_MAX, "%.*s", (int)n, name);
+        break;
+    }
+    if (f) fclose(f);
+    return out;
 }

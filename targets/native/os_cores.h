@@ -14,7 +14,8 @@ typedef struct bitnet_os_cpu_set {
     uint64_t word[OS_CPUS_MAX / 64];
 } bitnet_os_cpu_set;
 
-void bitnet_os_cpu_set_add(bitnet_os_cpu_set *s, int32_t cpu); /* outside 0 .. OS_CPUS_MAX - 1: no effect */
+void bitnet_os_cpu_set_add(bitnet_os_cpu_set *s,
+                           int32_t cpu); /* outside 0 .. OS_CPUS_MAX - 1: no effect */
 bool bitnet_os_cpu_set_has(const bitnet_os_cpu_set *s, int32_t cpu);
 
 typedef struct bitnet_os_cores {
@@ -32,5 +33,9 @@ bitnet_os_cores bitnet_os_cores_read(const char *root, const bitnet_os_cpu_set *
 bitnet_os_cores bitnet_os_cores_here(void);
 /* Why so many, in a few words: "one per performance core". */
 const char *bitnet_os_cores_why(const bitnet_os_cores *c);
+
+#define OS_CPU_NAME_MAX 128
+/* The CPU's name as the system has it; "unknown" where it has none, as on ARM. Returns out. */
+const char *bitnet_os_cpu_name(char out[OS_CPU_NAME_MAX]);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,11 +14,15 @@
 
 #include "base/base.h"
 #include "base/os.h"
+#include "bitnet/bitnet.h"
+#include "build_commit.h"
 #include "dash/transport_lws.h"
+#include "os_cores.h"
 
 #define PUMP_MS        100
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
 #define PATIENCE_MS    500u
+#define SETTLE_MS      2000u /* for the hub to store the last messages; it takes about 100 ms */
 
 struct track {
     bitnet_tracker *tracker;
@@ -62,6 +67,13 @@ static void *pump_main(void *arg) {
     return NULL;
 }
 
+/* "AMD EPYC 9B14, 2 CPUs": enough to tell the rows of a board apart. */
+static void describe_host(char *out, size_t cap) {
+    char cpu[OS_CPU_NAME_MAX];
+    bitnet_os_cores cores = bitnet_os_cores_here();
+    snprintf(out, cap, "%s, %d CPUs", bitnet_os_cpu_name(cpu), cores.n_usable);
+}
+
 static bitnet_status start_pump(track *t) {
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -78,10 +90,15 @@ static bitnet_status start_pump(track *t) {
 bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model,
                          bitnet_error *err) {
     bitnet_model_info info = bitnet_model_get_info(model);
+    char host[128], build[64];
+    describe_host(host, sizeof host);
+    snprintf(build, sizeof build, "%s %s", BITNET_VERSION, bitnet_build_commit);
     bitnet_report_desc rd = {.name = name,
                              .backend = info.backend,
                              .tier = info.tier,
                              .model = info.name,
+                             .host = host,
+                             .build = build,
                              .n_threads = info.n_threads};
     bitnet_transport transport;
     bitnet_sink sink;
@@ -120,6 +137,21 @@ bitnet_ring *track_ring(track *t) {
     return t ? t->engine : NULL;
 }
 
+static void nap(void) {
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+/* What the hub has not stored when we go is lost, so it gets a moment; one that never answered does not. */
+static void settle(track *t) {
+    uint64_t until = bitnet_os_now_ns() + SETTLE_MS * 1000000u;
+    if (t->transport.n_opened(t->transport.ctx) == 0) return;
+    do {
+        bitnet_tracker_pump(t->tracker, bitnet_os_now_ns());
+        if (bitnet_tracker_settle(t->tracker) != BITNET_AGAIN) return;
+        nap();
+    } while (bitnet_os_now_ns() < until);
+}
+
 void track_close(track *t) {
     if (!t) return;
     pthread_mutex_lock(&t->lock);
@@ -128,7 +160,8 @@ void track_close(track *t) {
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
     while (!is_due(t, bitnet_os_now_ns()))
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        nap();
+    settle(t);
     bitnet_tracker_free(t->tracker);
     pthread_cond_destroy(&t->stop);
     pthread_mutex_destroy(&t->lock);

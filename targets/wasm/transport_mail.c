@@ -44,7 +44,8 @@ static void mail_close(void *ctx) {
 }
 
 bitnet_transport bitnet_mail_transport(bitnet_mail *mail) {
-    return (bitnet_transport){mail_send, mail_n_opened, mail_close, mail};
+    return (bitnet_transport){
+        .send = mail_send, .n_opened = mail_n_opened, .close = mail_close, .ctx = mail};
 }
 
 const char *bitnet_mail_take(bitnet_mail *m) {

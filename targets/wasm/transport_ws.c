@@ -22,11 +22,21 @@
 #define RETRY_MIN_NS   500000000.0
 #define RETRY_MAX_NS   15000000000.0
 #define STEADY_NS      10000000000u /* a connection this old was a good one: the next wait is short */
+#define INBOX_MAX      16           /* the hub's answers that nobody has read */
+#define ANSWER_MAX     1024         /* bytes of one; a longer one is none of ours */
 #define READY_OPEN     1            /* WebSocket.readyState */
 #define CLOSE_NORMAL   1000
 #define CLOSE_ABNORMAL 1006 /* what a browser calls every failure */
 #define CLOSE_POLICY   1008 /* our hello is wrong: it will not get better */
+#define CLOSE_TOKEN    4401 /* the hub's token is another */
 #define CLOSE_REPLACED 4409 /* another connection took our instance over */
+
+/* What the hub said, and when. */
+typedef struct letter {
+    uint64_t at_ns;
+    size_t n;
+    char text[ANSWER_MAX];
+} letter;
 
 struct bitnet_ws {
     EMSCRIPTEN_WEBSOCKET_T socket; /* 0 = none */
@@ -36,6 +46,8 @@ struct bitnet_ws {
     double wait_ns; /* before the next attempt, without jitter */
     uint64_t retry_ns, opened_ns;
     char *url;
+    letter inbox[INBOX_MAX]; /* a ring */
+    unsigned first_letter, n_letters;
     char text[MESSAGE_CAP + 1]; /* the browser's interface wants a terminated string */
 };
 
@@ -61,12 +73,30 @@ static EM_BOOL on_open(int type, const EmscriptenWebSocketOpenEvent *ev, void *u
     ws->opened_ns = bitnet_os_now_ns();
     ws->close_code = 0;
     ws->n_opened++;
+    ws->n_letters = 0;
+    return EM_TRUE;
+}
+
+/* The oldest gives way: an acknowledgement is cumulative, and a ping comes again. The length of a text
+ * counts its zero. */
+static EM_BOOL on_message(int type, const EmscriptenWebSocketMessageEvent *ev, void *user) {
+    bitnet_ws *ws = user;
+    (void)type;
+    if (!ev->isText || ev->numBytes == 0 || ev->numBytes > ANSWER_MAX) return EM_TRUE;
+    if (ws->n_letters == INBOX_MAX) {
+        ws->first_letter = (ws->first_letter + 1) % INBOX_MAX;
+        ws->n_letters--;
+    }
+    letter *to = &ws->inbox[(ws->first_letter + ws->n_letters++) % INBOX_MAX];
+    to->at_ns = bitnet_os_now_ns();
+    to->n = ev->numBytes - 1;
+    memcpy(to->text, ev->data, to->n);
     return EM_TRUE;
 }
 
 static void end_connection(bitnet_ws *ws, int32_t code) {
     ws->close_code = code;
-    ws->is_refused = code == CLOSE_POLICY || code == CLOSE_REPLACED;
+    ws->is_refused = code == CLOSE_POLICY || code == CLOSE_TOKEN || code == CLOSE_REPLACED;
     schedule(ws);
     drop_socket(ws);
 }
@@ -94,6 +124,7 @@ static void start(bitnet_ws *ws) {
         return;
     }
     emscripten_websocket_set_onopen_callback(ws->socket, ws, on_open);
+    emscripten_websocket_set_onmessage_callback(ws->socket, ws, on_message);
     emscripten_websocket_set_onclose_callback(ws->socket, ws, on_close);
     emscripten_websocket_set_onerror_callback(ws->socket, ws, on_error);
 }
@@ -123,6 +154,18 @@ static bitnet_status ws_send(void *ctx, const void *msg, size_t n) {
                : BITNET_AGAIN;
 }
 
+static bitnet_status ws_receive(void *ctx, char *msg, size_t cap, size_t *n, uint64_t *at_ns) {
+    bitnet_ws *ws = ctx;
+    if (ws->n_letters == 0) return BITNET_AGAIN;
+    const letter *in = &ws->inbox[ws->first_letter];
+    ws->first_letter = (ws->first_letter + 1) % INBOX_MAX;
+    ws->n_letters--;
+    *n = in->n < cap ? in->n : cap;
+    *at_ns = in->at_ns;
+    memcpy(msg, in->text, *n);
+    return BITNET_OK;
+}
+
 static uint32_t ws_n_opened(void *ctx) {
     return ((bitnet_ws *)ctx)->n_opened;
 }
@@ -145,6 +188,6 @@ bitnet_status bitnet_transport_ws_open(bitnet_transport *out, bitnet_ws **ws, co
     }
     memcpy(w->url, url, n);
     *ws = w;
-    *out = (bitnet_transport){ws_send, ws_n_opened, ws_close, w};
+    *out = (bitnet_transport){ws_send, ws_receive, ws_n_opened, ws_close, w};
     return BITNET_OK;
 }

@@ -83,7 +83,7 @@ static void read_some(hub *h, hub_peer *peer, int count, hub_time now) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     script s = {data, size};
-    hub *h = hub_create((hub_events){.wake = on_wake, .close = on_close});
+    hub *h = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close}});
     hub_peer *peers[N_PEERS] = {NULL};
     int codes[N_PEERS] = {0};
     hub_time now = {.ms = 1000, .wall_ms = 1};

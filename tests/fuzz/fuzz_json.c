@@ -3,7 +3,7 @@
  */
 #include "fuzz_text.h"
 
-#include "format/json.h"
+#include "base/json.h"
 
 static void check_string(const bitnet_json_str *s) {
     char *out = malloc(s->n + 1);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/json.h"
+#include "base/json.h"
 
 #define LEN(array) (sizeof(array) / sizeof *(array))
 

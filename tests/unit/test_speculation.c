@@ -311,7 +311,7 @@ static void each_token_is_recorded_with_its_share_of_the_pass(void **state) {
     bitnet_tracker *t;
     bitnet_window seen[2];
     assert_int_equal(bitnet_tracker_create(&t, &(bitnet_tracker_desc){0}), BITNET_OK);
-    bitnet_tracker_add_sink(t, (bitnet_sink){keep_window, leave_open, &seen[1]});
+    bitnet_tracker_add_sink(t, (bitnet_sink){.write = keep_window, .close = leave_open, .ctx = &seen[1]});
     bitnet_engine_desc desc = {
         .model = test_shared.model, .ring = bitnet_tracker_ring(t), .n_draft = -1};
     for (int i = 0; i < 2; i++) {

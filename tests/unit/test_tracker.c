@@ -9,11 +9,13 @@
 #include <string.h>
 
 static bitnet_window last;
+static bitnet_histogram last_tpot;
 static int n_windows, n_closed;
 
 static bitnet_status keep_window(void *ctx, const bitnet_window *w) {
     (void)ctx;
     last = *w;
+    last_tpot = w->hist[BITNET_METRIC_TPOT];
     n_windows++;
     return BITNET_OK;
 }
@@ -26,8 +28,9 @@ static bitnet_tracker *make_tracker(uint32_t ring_cap, bitnet_ring **ring) {
     bitnet_tracker *t;
     assert_int_equal(bitnet_tracker_create(&t, &(bitnet_tracker_desc){.ring_cap = ring_cap}),
                      BITNET_OK);
-    assert_int_equal(bitnet_tracker_add_sink(t, (bitnet_sink){keep_window, count_close, NULL}),
-                     BITNET_OK);
+    assert_int_equal(
+        bitnet_tracker_add_sink(t, (bitnet_sink){.write = keep_window, .close = count_close}),
+        BITNET_OK);
     *ring = bitnet_tracker_ring(t);
     assert_non_null(*ring);
     n_windows = n_closed = 0;
@@ -46,12 +49,12 @@ static void a_window_holds_count_sum_extremes_and_last(void **state) {
     assert_int_equal(m->n, 4);
     assert_true(fabs(m->sum - 0.017) < 1e-12);
     assert_true(m->min == 0.001 && m->max == 0.010 && m->last == 0.002);
-    assert_true(fabs(m->p50 / 0.002 - 1) <= 1.0 / 32 && m->p95 <= 0.010 &&
-                m->p95 >= 0.010 * (1 - 1.0 / 32));
+    assert_int_equal(last_tpot.n, 4);
+    assert_true(fabs(bitnet_histogram_quantile(&last_tpot, 0.5) / 0.002 - 1) <= 1.0 / 32);
     assert_int_equal(last.metric[BITNET_METRIC_TTFT].n, 0);
     bitnet_tracker_pump(t, 2000);
     assert_int_equal(last.metric[BITNET_METRIC_TPOT].n, 0); /* nothing is counted twice */
-    assert_int_equal(last.seq, 2);
+    assert_int_equal(last_tpot.n, 0);
     assert_int_equal(last.t0_ns, 1000);
     bitnet_tracker_free(t);
     assert_int_equal(n_closed, 1);
@@ -98,7 +101,7 @@ static void records_cross_threads_once_each(void **state) {
     (void)state;
     bitnet_ring *r;
     bitnet_tracker *t = make_tracker(1024, &r);
-    bitnet_tracker_add_sink(t, (bitnet_sink){add_up, NULL, NULL});
+    bitnet_tracker_add_sink(t, (bitnet_sink){.write = add_up});
     total_seen = 0, n_seen = 0;
     pthread_t id;
     assert_int_equal(pthread_create(&id, NULL, push_many, r), 0);
@@ -114,7 +117,7 @@ static void records_cross_threads_once_each(void **state) {
 /* ---- the report -------------------------------------------------------------------------------
  */
 
-static char messages[8][8192];
+static char messages[8][65536];
 static int n_messages;
 static uint32_t n_opened;
 static bitnet_status answer = BITNET_OK;
@@ -206,27 +209,86 @@ static void quiet_windows_are_sent_every_two_seconds_only(void **state) {
     bitnet_tracker_free(t);
 }
 
-static void what_the_transport_refuses_is_counted_as_dropped(void **state) {
+static void what_the_transport_refuses_is_kept_and_sent_later(void **state) {
     (void)state;
     bitnet_ring *r;
     bitnet_tracker *t = make_report(&r);
-    answer = BITNET_AGAIN;
-    for (int i = 0; i < 3; i++)
-        bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, 1, 1, 0);
-    bitnet_tracker_pump(t, 1);
+    n_opened = 1, answer = BITNET_AGAIN;
+    for (int i = 1; i <= 2; i++) {
+        bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, i, 1, 0);
+        bitnet_tracker_pump(t, (uint64_t)i);
+    }
     assert_int_equal(n_messages, 0);
-    answer = BITNET_OK, n_opened = 1;
-    bitnet_ring_push(r, 1, BITNET_METRIC_TTFT, 1, 1, 0);
-    bitnet_tracker_pump(t, 2);
+    assert_int_equal(bitnet_tracker_settle(t), BITNET_AGAIN);
+    answer = BITNET_OK;
+    bitnet_tracker_pump(t, 3);
+    assert_int_equal(bitnet_tracker_settle(t), BITNET_OK);
+    for (int i = 1; i <= 2; i++) {
+        cJSON *window = message(i, "window");
+        const cJSON *m = cJSON_GetObjectItemCaseSensitive(window, "m");
+        m = cJSON_GetObjectItemCaseSensitive(m, "time_to_first_token");
+        assert_int_equal(cJSON_GetObjectItemCaseSensitive(window, "seq")->valueint, i);
+        assert_int_equal(cJSON_GetObjectItemCaseSensitive(m, "sum")->valueint, i);
+        cJSON_Delete(window);
+    }
+    bitnet_tracker_free(t);
+}
+
+static void a_series_is_a_metric_split_up_by_labels(void **state) {
+    (void)state;
+    bitnet_ring *r;
+    bitnet_tracker *t = make_report(&r);
+    const bitnet_label quoted = {"who", "\"x\""}, plain = {"who", "y"};
+    bitnet_metric x = bitnet_tracker_series(t, BITNET_METRIC_TOKENS_OUT, &quoted, 1);
+    bitnet_metric y = bitnet_tracker_series(t, BITNET_METRIC_TOKENS_OUT, &plain, 1);
+    assert_true(x != y && x >= BITNET_METRIC_COUNT);
+    assert_int_equal(bitnet_tracker_series(t, BITNET_METRIC_TOKENS_OUT, &quoted, 1), x);
+    n_opened = 1;
+    bitnet_ring_push(r, 1, x, 2, 0, 0);
+    bitnet_ring_push(r, 1, x, 3, 0, 0);
+    bitnet_ring_push(r, 1, y, 7, 0, 0);
+    bitnet_tracker_pump(t, 1000000);
     cJSON *window = message(1, "window");
-    assert_int_equal(cJSON_GetObjectItemCaseSensitive(window, "dropped")->valueint, 3);
-    assert_int_equal(cJSON_GetObjectItemCaseSensitive(window, "seq")->valueint, 1);
+    const cJSON *s = cJSON_GetObjectItemCaseSensitive(window, "s");
+    assert_int_equal(cJSON_GetArraySize(s), 2);
+    const cJSON *first = cJSON_GetArrayItem(s, 0);
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(first, "name")->valuestring,
+                        "generation_tokens");
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(first, "labels");
+    assert_string_equal(cJSON_GetObjectItemCaseSensitive(labels, "who")->valuestring, "\"x\"");
+    assert_int_equal(cJSON_GetObjectItemCaseSensitive(first, "sum")->valueint, 5);
     cJSON_Delete(window);
     bitnet_tracker_free(t);
 }
 
-static void a_hello_with_the_longest_names_and_a_full_window_fit(void **state) {
+static void there_are_so_many_series_and_no_more(void **state) {
     (void)state;
+    bitnet_ring *r;
+    bitnet_tracker *t = make_tracker(0, &r);
+    bitnet_metric id = 0;
+    for (int i = 0; i <= BITNET_MAX_SERIES; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        id = bitnet_tracker_series(t, BITNET_METRIC_TOKENS_OUT, &(bitnet_label){"k", value}, 1);
+        bitnet_ring_push(r, 1, id, 1, 0, 0);
+    }
+    char too_long[BITNET_LABELS_CAP + 1];
+    memset(too_long, 'x', sizeof too_long - 1);
+    too_long[sizeof too_long - 1] = 0;
+    assert_int_equal(
+        bitnet_tracker_series(t, BITNET_METRIC_TOKENS_OUT, &(bitnet_label){"k", too_long}, 1), id);
+    assert_int_equal(bitnet_tracker_series(t, BITNET_METRIC_TTFT, &(bitnet_label){"k", "v"}, 1),
+                     id);
+    bitnet_tracker_pump(t, 1);
+    assert_int_equal(last.n_dropped, 1);
+    assert_int_equal(last.n_series, BITNET_MAX_SERIES);
+    bitnet_tracker_free(t);
+}
+
+/* Every histogram with every bucket: more than a message holds. */
+static void a_window_too_long_for_a_message_goes_out_as_several(void **state) {
+    (void)state;
+    static bitnet_histogram hist[BITNET_METRIC_COUNT];
     char long_name[300];
     memset(long_name, '"', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = 0;
@@ -235,27 +297,37 @@ static void a_hello_with_the_longest_names_and_a_full_window_fit(void **state) {
                             .backend = long_name,
                             .tier = long_name,
                             .model = long_name,
+                            .host = long_name,
+                            .token = long_name,
                             .instance = 1};
     n_messages = 0, n_opened = 1, answer = BITNET_OK;
     assert_int_equal(
         bitnet_report_open(&sink, (bitnet_transport){.send = keep_message, .n_opened = tell_opened},
                            &d),
         BITNET_OK);
-    bitnet_window w = {.t1_ns = 1, .seq = 1};
-    for (int i = 0; i < BITNET_METRIC_COUNT; i++)
+    bitnet_window w = {.t1_ns = 1, .hist = hist};
+    for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         w.metric[i] = (bitnet_window_metric){.n = UINT64_MAX,
                                              .sum = -1.23456789e-300,
                                              .min = -1.23456789e-300,
                                              .max = 1e300,
-                                             .last = 1e-300,
-                                             .p50 = 1e-300,
-                                             .p95 = 1e-300};
+                                             .last = 1e-300};
+        for (int b = 0; b < BITNET_HISTOGRAM_BUCKETS; b++)
+            hist[i].count[b] = UINT32_MAX;
+    }
     assert_int_equal(sink.write(sink.ctx, &w), BITNET_OK);
-    cJSON *hello = message(0, "hello"), *window = message(1, "window");
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(window, "m")),
-                     BITNET_METRIC_COUNT);
+    cJSON *hello = message(0, "hello");
+    assert_non_null(cJSON_GetObjectItemCaseSensitive(hello, "token"));
     cJSON_Delete(hello);
-    cJSON_Delete(window);
+    assert_true(n_messages >= 2);
+    int n_values = 0;
+    for (int i = 1; i < n_messages; i++) {
+        cJSON *window = message(i, "window");
+        assert_int_equal(cJSON_GetObjectItemCaseSensitive(window, "seq")->valueint, i);
+        n_values += cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(window, "m"));
+        cJSON_Delete(window);
+    }
+    assert_int_equal(n_values, BITNET_METRIC_COUNT);
     sink.close(sink.ctx);
 }
 
@@ -266,8 +338,10 @@ int main(void) {
         cmocka_unit_test(records_cross_threads_once_each),
         cmocka_unit_test(hello_comes_first_and_again_after_a_reconnection),
         cmocka_unit_test(quiet_windows_are_sent_every_two_seconds_only),
-        cmocka_unit_test(what_the_transport_refuses_is_counted_as_dropped),
-        cmocka_unit_test(a_hello_with_the_longest_names_and_a_full_window_fit),
+        cmocka_unit_test(what_the_transport_refuses_is_kept_and_sent_later),
+        cmocka_unit_test(a_series_is_a_metric_split_up_by_labels),
+        cmocka_unit_test(there_are_so_many_series_and_no_more),
+        cmocka_unit_test(a_window_too_long_for_a_message_goes_out_as_several),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #ifndef BITNET_TRACKER_H
 #define BITNET_TRACKER_H
 
+#include "bitnet/histogram.h"
 #include "bitnet/model.h"
 
 #ifdef __cplusplus
@@ -45,32 +46,53 @@ BITNET_API const bitnet_metric_info *bitnet_metric_get_info(bitnet_metric m);
 typedef struct bitnet_ring bitnet_ring;
 typedef struct bitnet_tracker bitnet_tracker;
 
-/* One metric over one window. n == 0 means "not measured": never shown as zero. */
+/* One metric, or one series of it, over one window. n == 0 means "not measured": never shown as zero. */
 typedef struct bitnet_window_metric {
     uint64_t n;
     double sum, min, max, last;
-    double p50, p95; /* HIST only; from log-linear buckets, within 1/32 of the true value */
 } bitnet_window_metric;
+
+/* A metric split up by labels, such as kernel="tern_matmul". */
+typedef struct bitnet_label {
+    const char *key, *value; /* key: [a-zA-Z_][a-zA-Z0-9_]*; value: UTF-8 */
+} bitnet_label;
+
+#define BITNET_MAX_SERIES 256 /* of a tracker, */
+#define BITNET_MAX_LABELS 4   /* of a series; */
+#define BITNET_LABELS_CAP 256 /* bytes of them all as a JSON object, terminator included */
+
+typedef struct bitnet_window_series {
+    bitnet_metric metric;
+    char labels[BITNET_LABELS_CAP]; /* {"kernel":"tern_matmul"} */
+    bitnet_window_metric value;
+} bitnet_window_series;
 
 typedef struct bitnet_window {
     uint64_t t0_ns, t1_ns; /* monotonic */
-    uint64_t seq;          /* 1, 2, 3 ... */
-    uint64_t n_dropped;    /* records lost since start: a ring was full, or the value not finite */
+    uint64_t n_dropped;    /* records lost since start: a ring was full, the value not finite, or no
+                              room for one series more */
     bitnet_window_metric metric[BITNET_METRIC_COUNT];
+    const bitnet_histogram *hist;       /* [BITNET_METRIC_COUNT], of KIND_HIST ones with n > 0 */
+    const bitnet_window_series *series; /* [n_series]; value.n may be 0 */
+    int32_t n_series;
 } bitnet_window;
 
-/* Windows out. `write` must not block. The tracker calls close. */
+/* Windows out, ten times a second. No call may block. The tracker calls close. */
 typedef struct bitnet_sink {
     bitnet_status (*write)(void *ctx, const bitnet_window *w);
+    /* AGAIN while something that was written is not yet safe; NULL: never */
+    bitnet_status (*settle)(void *ctx);
     void (*close)(void *ctx);
     void *ctx;
 } bitnet_sink;
 
-/* Messages out. `send` queues one whole text message and never blocks: OK, or AGAIN when the peer
- * is slow or absent (the message is then dropped by the caller and counted). `n_opened` counts
- * connections made so far; when it grows, a new hello is due. */
+/* Messages out and in. `send` queues one whole text message and never blocks: OK, or AGAIN when the
+ * peer is slow or absent. `receive` takes the oldest message that came, at most cap bytes, with the
+ * time it came at: OK, or AGAIN when there is none; one that is longer is lost. NULL: nobody answers, and what was sent has arrived. `n_opened` counts connections made so far; when it grows, a new
+ * hello is due. */
 typedef struct bitnet_transport {
     bitnet_status (*send)(void *ctx, const void *msg, size_t n);
+    bitnet_status (*receive)(void *ctx, char *msg, size_t cap, size_t *n, uint64_t *at_ns);
     uint32_t (*n_opened)(void *ctx);
     void (*close)(void *ctx);
     void *ctx;
@@ -87,10 +109,17 @@ BITNET_API bitnet_status bitnet_tracker_create(bitnet_tracker **out,
 BITNET_API void bitnet_tracker_free(bitnet_tracker *t); /* pumps once more, closes the sinks */
 /* Once per producer thread, at start, before the first pump. At most 8; NULL past that. */
 BITNET_API bitnet_ring *bitnet_tracker_ring(bitnet_tracker *t);
+/* The series of a metric with these labels, to be pushed like a metric of its own: made when it is asked
+ * for first. From the thread that pumps, or before the first pump. What is pushed to the answer when
+ * there is no room, or the labels do not fit, is counted as dropped. Not for KIND_HIST. */
+BITNET_API bitnet_metric bitnet_tracker_series(bitnet_tracker *t, bitnet_metric metric,
+                                               const bitnet_label *labels, int32_t n_labels);
 BITNET_API bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t,
                                                  bitnet_sink sink); /* at most 4 */
 /* Drain, fold, hand on. One thread at a time, the rings' only reader. */
 BITNET_API bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns);
+/* AGAIN while a sink holds something that would be lost with the program. */
+BITNET_API bitnet_status bitnet_tracker_settle(bitnet_tracker *t);
 
 /* Called by the producer thread only. Never blocks; a full ring drops the new record and counts it.
  * A NULL ring is allowed and does nothing. */
@@ -103,15 +132,31 @@ typedef struct bitnet_report_desc {
     const char *backend; /* "cpu", "wasm" */
     const char *tier;    /* "avx512vnni", "relaxed" */
     const char *model;   /* "" when none */
+    const char *host;    /* the machine, for people */
+    const char *build;   /* "0.1.0 19cf141"; NULL = the version alone */
+    const char *token;   /* that the hub asks for; NULL = none */
     int32_t n_threads;
     uint64_t instance; /* random, tells a restarted producer from its predecessor; not 0 */
+    double expected_decode_rate; /* what this machine should reach; 0 = unknown */
+    double expected_prefill_rate;
+    size_t spool_bytes; /* messages kept until the hub has stored them; 0 = 4 MiB */
     bitnet_allocator allocator;
 } bitnet_report_desc;
 
-/* A sink that owns the transport: hello when a connection opens, window for each window with
- * records, bye on close. */
+typedef struct bitnet_report_state {
+    uint64_t n_produced;     /* messages so far, each a number */
+    uint64_t n_acknowledged; /* of them, durable at the hub */
+    uint64_t n_lost;         /* messages dropped from a full spool; declared as gaps */
+    size_t spool_used;       /* bytes */
+    bool is_welcome;         /* the hub has answered this connection's hello */
+} bitnet_report_state;
+
+/* A sink that owns the transport: hello when a connection opens, a numbered message for each window with
+ * records, sent again until the hub acknowledges it, bye on close. The oldest messages give way when the
+ * spool is full, and the hub is told which. */
 BITNET_API bitnet_status bitnet_report_open(bitnet_sink *out, bitnet_transport transport,
                                             const bitnet_report_desc *desc);
+BITNET_API bitnet_report_state bitnet_report_get_state(const bitnet_sink *report);
 
 #ifdef __cplusplus
 }

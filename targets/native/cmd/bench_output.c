@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L /* gmtime_r */
 #include "cmd/bench_output.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "bitnet/bitnet.h"
 #include "build_commit.h"
+#include "os_cores.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define COMPILER "gcc " __VERSION__
@@ -121,40 +121,24 @@ void bench_output_row(bench_output *o, cJSON *row, const char *const *cells) {
 }
 
 void bench_output_end(const bench_output *o) {
+    char cpu[OS_CPU_NAME_MAX];
     if (o->format == BENCH_JSON) puts(o->n_rows ? "\n]" : "[]");
     if (o->format == BENCH_MD && o->n_rows)
         printf("\nbuild %s (%s), %s; %s\n", bitnet_build_commit, BITNET_VERSION, COMPILER,
-               bench_cpu_name());
+               bitnet_os_cpu_name(cpu));
 }
 
 cJSON *bench_output_new_row(void) {
+    char cpu[OS_CPU_NAME_MAX];
     cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "build_commit", bitnet_build_commit);
     cJSON_AddStringToObject(row, "build_version", BITNET_VERSION);
     cJSON_AddStringToObject(row, "compiler", COMPILER);
-    cJSON_AddStringToObject(row, "cpu_info", bench_cpu_name());
+    cJSON_AddStringToObject(row, "cpu_info", bitnet_os_cpu_name(cpu));
     return row;
 }
 
 /* ---- the machine, the time, figures ---------------------------------------------------------------- */
-
-const char *bench_cpu_name(void) {
-    static char line[256];
-    if (*line) return line;
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    const char *found = NULL;
-    while (f && !found && fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) || !colon) continue;
-        for (found = colon + 1; isspace((unsigned char)*found);)
-            found++;
-    }
-    if (f) fclose(f);
-    if (!found || !*found) found = "unknown"; /* as on ARM, where the system knows numbers only */
-    memmove(line, found, strlen(found) + 1);
-    line[strcspn(line, "\n")] = 0;
-    return line;
-}
 
 bench_time bench_time_now(void) {
     bench_time out;

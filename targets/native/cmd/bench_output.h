@@ -42,8 +42,6 @@ void bench_output_end(const bench_output *o);
 /* Build and machine, the members that every row begins with: build_commit, build_version, compiler,
  * cpu_info. */
 cJSON *bench_output_new_row(void);
-/* The CPU's name as the system has it, "unknown" where it has none. Not thread safe. */
-const char *bench_cpu_name(void);
 /* Now, as ISO 8601 in UTC with seconds. */
 typedef struct bench_time {
     char s[32];

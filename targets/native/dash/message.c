@@ -14,6 +14,8 @@ typedef enum field_type {
     FIELD_HEX,  /* min..max hex digits */
     FIELD_INT,  /* whole, min..max */
     FIELD_REAL, /* finite */
+    FIELD_PART, /* finite, min..max */
+    FIELD_BOOL, /* true or false */
     FIELD_ANY,  /* checked by whoever asked */
 } field_type;
 
@@ -32,12 +34,18 @@ static const field producer_fields[] = {
     {.name = "proto", .type = FIELD_INT, .min = 1, .max = 1},
     {.name = "role", .type = FIELD_WORD, .word = "producer"},
     {.name = "name", .type = FIELD_TEXT, .min = 1, .max = 64},
-    {.name = "instance", .type = FIELD_HEX, .min = 1, .max = 16},
+    {.name = "instance", .type = FIELD_HEX, .min = 1, .max = MESSAGE_INSTANCE_MAX - 1},
+    {.name = "epoch", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "next_seq", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
     {.name = "backend", .type = FIELD_TEXT, .max = 32},
     {.name = "tier", .type = FIELD_TEXT, .max = 32},
     {.name = "threads", .type = FIELD_INT, .max = 65536},
     {.name = "model", .type = FIELD_TEXT, .max = 256},
+    {.name = "host", .type = FIELD_TEXT, .max = 256},
+    {.name = "build", .type = FIELD_TEXT, .max = 64},
     {.name = "t_ms", .type = FIELD_INT, .max = INT_MAX_EXACT},
+    {.name = "started_ms", .type = FIELD_INT, .max = INT_MAX_EXACT},
+    {.name = "expected", .type = FIELD_ANY, .optional = true},
     {.name = "metrics", .type = FIELD_ANY},
     {.name = NULL},
 };
@@ -45,6 +53,8 @@ static const field metric_fields[] = {
     {.name = "name", .type = FIELD_NAME, .max = MESSAGE_METRIC_NAME_MAX - 1},
     {.name = "unit", .type = FIELD_TEXT, .max = 32},
     {.name = "kind", .type = FIELD_TEXT, .max = 16},
+    {.name = "min", .type = FIELD_REAL, .optional = true},
+    {.name = "max", .type = FIELD_REAL, .optional = true},
     {.name = "help", .type = FIELD_TEXT, .max = 256},
     {.name = NULL},
 };
@@ -61,6 +71,7 @@ static const field window_fields[] = {
     {.name = "span_ms", .type = FIELD_INT, .max = INT_MAX_EXACT},
     {.name = "dropped", .type = FIELD_INT, .max = INT_MAX_EXACT},
     {.name = "m", .type = FIELD_ANY},
+    {.name = "s", .type = FIELD_ANY, .optional = true},
     {.name = NULL},
 };
 /* n >= 1: a metric that was not measured is absent, never zero. */
@@ -70,16 +81,55 @@ static const field value_fields[] = {
     {.name = "min", .type = FIELD_REAL},
     {.name = "max", .type = FIELD_REAL},
     {.name = "last", .type = FIELD_REAL},
+    {.name = "b", .type = FIELD_ANY, .optional = true},
     {.name = NULL},
 };
-static const field percentile_fields[] = {
-    {.name = "p50", .type = FIELD_REAL, .optional = true},
-    {.name = "p95", .type = FIELD_REAL, .optional = true},
+static const field series_fields[] = {
+    {.name = "name", .type = FIELD_NAME, .max = MESSAGE_METRIC_NAME_MAX - 1},
+    {.name = "labels", .type = FIELD_ANY},
+    {.name = NULL},
+};
+/* What an operation did not measure is absent. */
+static const field op_fields[] = {
+    {.name = "type", .type = FIELD_WORD, .word = "op"},
+    {.name = "seq", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "t_ms", .type = FIELD_INT, .max = INT_MAX_EXACT},
+    {.name = "id", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "parent", .type = FIELD_INT, .max = INT_MAX_EXACT},
+    {.name = "op", .type = FIELD_TEXT, .min = 1, .max = 64},
+    {.name = "strategy", .type = FIELD_TEXT, .max = 64},
+    {.name = "duration_s", .type = FIELD_PART, .max = 1e9},
+    {.name = "ok", .type = FIELD_BOOL},
+    {.name = "error", .type = FIELD_TEXT, .max = 256, .optional = true},
+    {.name = "units", .type = FIELD_PART, .max = INT_MAX_EXACT, .optional = true},
+    {.name = "unit", .type = FIELD_TEXT, .max = 32, .optional = true},
+    {.name = "quality", .type = FIELD_PART, .max = 1, .optional = true},
+    {.name = "peak_memory", .type = FIELD_PART, .max = INT_MAX_EXACT, .optional = true},
+    {.name = "peak_gpu_memory", .type = FIELD_PART, .max = INT_MAX_EXACT, .optional = true},
+    {.name = "cpu", .type = FIELD_PART, .max = 65536, .optional = true},
+    {.name = "gpu", .type = FIELD_PART, .max = 1024, .optional = true},
+    {.name = "meta", .type = FIELD_ANY, .optional = true},
+    {.name = NULL},
+};
+static const field gap_fields[] = {
+    {.name = "type", .type = FIELD_WORD, .word = "gap"},
+    {.name = "seq", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "to", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "n", .type = FIELD_INT, .max = INT_MAX_EXACT, .optional = true},
+    {.name = "reason", .type = FIELD_TEXT, .max = 64},
+    {.name = NULL},
+};
+static const field pong_fields[] = {
+    {.name = "type", .type = FIELD_WORD, .word = "pong"},
+    {.name = "id", .type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT},
+    {.name = "rx_ms", .type = FIELD_PART, .max = INT_MAX_EXACT},
+    {.name = "tx_ms", .type = FIELD_PART, .max = INT_MAX_EXACT},
     {.name = NULL},
 };
 static const field bye_fields[] = {
     {.name = "type", .type = FIELD_WORD, .word = "bye"},
     {.name = "reason", .type = FIELD_TEXT, .max = 64},
+    {.name = "seq", .type = FIELD_INT, .max = INT_MAX_EXACT},
     {.name = NULL},
 };
 
@@ -172,6 +222,10 @@ static bool check(const field *f, const cJSON *item) {
     }
     case FIELD_REAL:
         return cJSON_IsNumber(item) && isfinite(item->valuedouble);
+    case FIELD_PART:
+        return cJSON_IsNumber(item) && item->valuedouble >= f->min && item->valuedouble <= f->max;
+    case FIELD_BOOL:
+        return cJSON_IsBool(item);
     case FIELD_ANY:
         return true;
     }
@@ -199,7 +253,47 @@ static bool has_word(const cJSON *object, const char *name, const char *word) {
     return cJSON_IsString(item) && strcmp(item->valuestring, word) == 0;
 }
 
+/* Replaces the member `name`, if it is there, by an object that `take` has filled from it. */
+typedef bool take_entry(cJSON *to, cJSON *entry);
+static bool clean_entries(cJSON *object, const char *name, int max, take_entry *take) {
+    cJSON *from = cJSON_DetachItemFromObjectCaseSensitive(object, name);
+    if (!from) return true;
+    cJSON *to = cJSON_AddObjectToObject(object, name);
+    bool ok = cJSON_IsObject(from) && to;
+    for (int n = 0; ok && from->child; n++) {
+        cJSON *entry = cJSON_DetachItemViaPointer(from, from->child);
+        ok = n < max && entry->string && !get(to, entry->string) && take(to, entry);
+        if (!ok) cJSON_Delete(entry);
+    }
+    cJSON_Delete(from);
+    return ok;
+}
+
+static bool is_key(const char *s) {
+    return strlen(s) < MESSAGE_METRIC_NAME_MAX && is_name(s);
+}
+
+static bool take_number(cJSON *to, cJSON *entry) {
+    return is_key(entry->string) && cJSON_IsNumber(entry) && isfinite(entry->valuedouble) &&
+           cJSON_AddItemToObject(to, entry->string, entry);
+}
+
+static bool take_text(cJSON *to, cJSON *entry) {
+    static const field text = {.type = FIELD_TEXT, .max = MESSAGE_VALUE_MAX};
+    return is_key(entry->string) && check(&text, entry) &&
+           cJSON_AddItemToObject(to, entry->string, entry);
+}
+
+static bool take_either(cJSON *to, cJSON *entry) {
+    return cJSON_IsString(entry) ? take_text(to, entry) : take_number(to, entry);
+}
+
 /* --- metrics and their values --- */
+
+static double number_or(const cJSON *row, const char *name, double otherwise) {
+    const cJSON *item = get(row, name);
+    return item ? item->valuedouble : otherwise;
+}
 
 static bool add_metric(message_metrics *metrics, const cJSON *row) {
     static const char *const kinds[] = {"hist", "gauge", "counter"};
@@ -207,13 +301,20 @@ static bool add_metric(message_metrics *metrics, const cJSON *row) {
     bool known = false;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kind, kinds[i]) == 0) known = true;
-    for (int i = 0; i < metrics->n; i++)
-        if (strcmp(metrics->metric[i].name, name) == 0) return false;
-    if (!known || metrics->n == MESSAGE_METRICS_MAX) return false;
-    memcpy(metrics->metric[metrics->n].name, name, strlen(name) + 1);
-    metrics->metric[metrics->n].is_hist = strcmp(kind, "hist") == 0;
-    metrics->n++;
+    if (!known || message_find_metric(metrics, name) || metrics->n == MESSAGE_METRICS_MAX)
+        return false;
+    message_metric *m = &metrics->metric[metrics->n++];
+    memcpy(m->name, name, strlen(name) + 1);
+    m->is_hist = strcmp(kind, "hist") == 0;
+    m->min = number_or(row, "min", -INFINITY);
+    m->max = number_or(row, "max", INFINITY);
     return true;
+}
+
+const message_metric *message_find_metric(const message_metrics *metrics, const char *name) {
+    for (int i = 0; i < metrics->n; i++)
+        if (strcmp(metrics->metric[i].name, name) == 0) return &metrics->metric[i];
+    return NULL;
 }
 
 /* Replaces the array by one of checked rows. */
@@ -232,21 +333,79 @@ static bool clean_metrics(cJSON *hello, message_metrics *metrics) {
     return ok;
 }
 
+/* Bucket and count in turn, the buckets ascending, the counts n in all (docs/protocol.md). */
+static bool check_buckets(const cJSON *b, double n) {
+    double last = -1, sum = 0;
+    if (!cJSON_IsArray(b)) return false;
+    for (const cJSON *at = b->child; at; at = at->next->next) {
+        static const field bucket = {.type = FIELD_INT, .max = MESSAGE_BUCKETS - 1};
+        static const field count = {.type = FIELD_INT, .min = 1, .max = INT_MAX_EXACT};
+        if (!check(&bucket, at) || !at->next || !check(&count, at->next)) return false;
+        if (at->valuedouble <= last) return false;
+        last = at->valuedouble;
+        sum += at->next->valuedouble;
+    }
+    return sum == n;
+}
+
+static bool check_value(const message_metric *metric, const cJSON *value) {
+    const cJSON *b = get(value, "b");
+    return metric->is_hist ? check_buckets(b, get(value, "n")->valuedouble) : !b;
+}
+
+/* A value beyond what its metric announced is no reason to lose the others: it is left out, and the
+ * producer told. */
+static bool within_range(message *m, const message_metric *metric, const cJSON *value) {
+    double low = get(value, "min")->valuedouble, high = get(value, "max")->valuedouble;
+    if (low >= metric->min && high <= metric->max) {
+        m->n_samples++;
+        return true;
+    }
+    m->n_rejected++;
+    m->rejected = metric;
+    m->rejected_value = low < metric->min ? low : high;
+    return false;
+}
+
 /* Replaces the object by one of announced metrics with checked values. */
-static bool clean_values(cJSON *window, const message_metrics *metrics) {
-    cJSON *from = cJSON_DetachItemFromObjectCaseSensitive(window, "m");
-    cJSON *to = cJSON_AddObjectToObject(window, "m");
+static bool clean_values(message *m, const message_metrics *metrics) {
+    cJSON *from = cJSON_DetachItemFromObjectCaseSensitive(m->json, "m");
+    cJSON *to = cJSON_AddObjectToObject(m->json, "m");
     bool ok = cJSON_IsObject(from) && to;
-    for (int i = 0; ok && i < metrics->n; i++) {
-        cJSON *value = cJSON_DetachItemFromObjectCaseSensitive(from, metrics->metric[i].name);
+    for (int i = 0; ok && from->child && i < metrics->n; i++) {
+        const message_metric *metric = &metrics->metric[i];
+        cJSON *value = cJSON_DetachItemFromObjectCaseSensitive(from, metric->name);
         if (!value) continue;
-        cJSON *clean = cJSON_AddObjectToObject(to, metrics->metric[i].name);
-        ok = clean && cJSON_IsObject(value) && take_fields(value, clean, value_fields);
-        if (ok && metrics->metric[i].is_hist) ok = take_fields(value, clean, percentile_fields);
-        if (get(value, "p50") || get(value, "p95")) ok = false; /* of what is no histogram */
+        cJSON *clean = cJSON_CreateObject();
+        ok = clean && cJSON_IsObject(value) && take_fields(value, clean, value_fields) &&
+             check_value(metric, clean);
+        if (!ok || !within_range(m, metric, clean) ||
+            !cJSON_AddItemToObject(to, metric->name, clean))
+            cJSON_Delete(clean);
         cJSON_Delete(value);
     }
     if (ok && from->child) ok = false; /* a metric that was not announced */
+    cJSON_Delete(from);
+    return ok;
+}
+
+/* Replaces the array, if there is one, by one of labelled values of announced metrics. */
+static bool clean_series(message *m, const message_metrics *metrics) {
+    cJSON *from = cJSON_DetachItemFromObjectCaseSensitive(m->json, "s");
+    if (!from) return true;
+    cJSON *to = cJSON_AddArrayToObject(m->json, "s");
+    bool ok = cJSON_IsArray(from) && to;
+    for (cJSON *row = ok ? from->child : NULL; ok && row; row = row->next) {
+        cJSON *clean = cJSON_CreateObject();
+        ok = clean && cJSON_IsObject(row) && take_fields(row, clean, series_fields) &&
+             take_fields(row, clean, value_fields) &&
+             clean_entries(clean, "labels", MESSAGE_LABELS_MAX, take_text);
+        const message_metric *metric =
+            ok ? message_find_metric(metrics, get(clean, "name")->valuestring) : NULL;
+        ok = metric && check_value(metric, clean);
+        if (!ok || !within_range(m, metric, clean) || !cJSON_AddItemToArray(to, clean))
+            cJSON_Delete(clean);
+    }
     cJSON_Delete(from);
     return ok;
 }
@@ -271,22 +430,75 @@ static void copy_instance(message *m) {
     memcpy(m->instance, s, n + 1);
 }
 
+/* The token is for the hub alone: it is taken out before anything is copied. */
+static bool take_token(message *m, cJSON *from) {
+    static const field token = {.type = FIELD_TEXT, .min = 1, .max = MESSAGE_TOKEN_MAX - 1};
+    cJSON *item = cJSON_DetachItemFromObjectCaseSensitive(from, "token");
+    bool ok = !item || check(&token, item);
+    if (ok && item) memcpy(m->token, item->valuestring, strlen(item->valuestring) + 1);
+    cJSON_Delete(item);
+    return ok;
+}
+
 const char *message_read_hello(message *m, message_metrics *metrics, const char *text, size_t n) {
     *m = (message){.kind = MESSAGE_VIEWER};
     cJSON *from = NULL;
     const char *wrong = parse(text, n, &from);
     if (wrong) return wrong;
-    if (has_word(from, "role", "viewer")) {
+    if (!take_token(m, from)) {
+        wrong = "The token is not a text of at most 128 bytes.";
+    } else if (has_word(from, "role", "viewer")) {
         if (!build(m, from, viewer_fields)) wrong = "A viewer's hello has a wrong field.";
     } else {
         m->kind = MESSAGE_PRODUCER;
-        if (!build(m, from, producer_fields) || !clean_metrics(m->json, metrics))
+        if (!build(m, from, producer_fields) || !clean_metrics(m->json, metrics) ||
+            !clean_entries(m->json, "expected", MESSAGE_METRICS_MAX, take_number)) {
             wrong = "The hello lacks a field, or one has a wrong type or value.";
-        else
+        } else {
             copy_instance(m);
+            m->epoch = (uint64_t)get(m->json, "epoch")->valuedouble;
+        }
     }
     cJSON_Delete(from);
     return wrong;
+}
+
+static const char *read_window(message *m, const message_metrics *metrics, cJSON *from) {
+    m->kind = MESSAGE_WINDOW;
+    return build(m, from, window_fields) && clean_values(m, metrics) && clean_series(m, metrics)
+               ? NULL
+               : "The window lacks a field, has a wrong one, or a metric the hello did not list.";
+}
+
+static const char *read_op(message *m, cJSON *from) {
+    m->kind = MESSAGE_OP;
+    m->n_samples = 1;
+    return build(m, from, op_fields) &&
+                   clean_entries(m->json, "meta", MESSAGE_LABELS_MAX, take_either)
+               ? NULL
+               : "The operation lacks a field, or one has a wrong type or value.";
+}
+
+static const char *read_gap(message *m, cJSON *from) {
+    m->kind = MESSAGE_GAP;
+    if (!build(m, from, gap_fields)) return "The gap has a wrong field.";
+    m->to = (uint64_t)get(m->json, "to")->valuedouble;
+    return m->to >= (uint64_t)get(m->json, "seq")->valuedouble ? NULL
+                                                               : "The gap ends before it begins.";
+}
+
+static const char *read_pong(message *m, cJSON *from) {
+    m->kind = MESSAGE_PONG;
+    if (!build(m, from, pong_fields)) return "The pong has a wrong field.";
+    m->pong_id = (uint64_t)get(m->json, "id")->valuedouble;
+    m->rx_ms = get(m->json, "rx_ms")->valuedouble;
+    m->tx_ms = get(m->json, "tx_ms")->valuedouble;
+    return NULL;
+}
+
+static const char *read_bye(message *m, cJSON *from) {
+    m->kind = MESSAGE_BYE;
+    return build(m, from, bye_fields) ? NULL : "The bye has a wrong field.";
 }
 
 const char *message_read(message *m, const message_metrics *metrics, const char *text, size_t n) {
@@ -294,19 +506,25 @@ const char *message_read(message *m, const message_metrics *metrics, const char 
     cJSON *from = NULL;
     const char *wrong = parse(text, n, &from);
     if (wrong) return wrong;
-    if (has_word(from, "type", "bye")) {
-        if (!build(m, from, bye_fields)) wrong = "The bye has a wrong field.";
-    } else {
-        m->kind = MESSAGE_WINDOW;
-        if (!build(m, from, window_fields) || !clean_values(m->json, metrics))
-            wrong =
-                "The window lacks a field, has a wrong one, or a metric the hello did not list.";
-    }
+    if (has_word(from, "type", "window"))
+        wrong = read_window(m, metrics, from);
+    else if (has_word(from, "type", "op"))
+        wrong = read_op(m, from);
+    else if (has_word(from, "type", "gap"))
+        wrong = read_gap(m, from);
+    else if (has_word(from, "type", "pong"))
+        wrong = read_pong(m, from);
+    else if (has_word(from, "type", "bye"))
+        wrong = read_bye(m, from);
+    else
+        wrong = "The message is no window, op, gap, pong or bye.";
+    if (!wrong && m->kind != MESSAGE_PONG) m->seq = (uint64_t)get(m->json, "seq")->valuedouble;
+    if (!wrong && m->kind != MESSAGE_GAP) m->to = m->seq;
     cJSON_Delete(from);
     return wrong;
 }
 
-char *message_print(message *m, uint32_t producer) {
+char *message_print(const message *m, uint32_t producer) {
     cJSON_SetNumberValue(get(m->json, "producer"), producer);
     return cJSON_PrintUnformatted(m->json);
 }

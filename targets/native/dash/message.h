@@ -17,41 +17,61 @@ struct cJSON;
 
 enum {
     MESSAGE_MAX = 64 * 1024, /* bytes of one message */
-    MESSAGE_DEPTH_MAX = 16,  /* nested braces and brackets; an honest message has 3 */
-    MESSAGE_METRICS_MAX = 64,
+    MESSAGE_DEPTH_MAX = 16,  /* nested braces and brackets; an honest message has 4 */
+    MESSAGE_METRICS_MAX = 128,
     MESSAGE_METRIC_NAME_MAX = 64, /* bytes, terminator included */
-    MESSAGE_INSTANCE_MAX = 17,    /* 16 hex digits and terminator */
+    MESSAGE_INSTANCE_MAX = 33,    /* 32 hex digits and terminator */
+    MESSAGE_TOKEN_MAX = 129,      /* bytes, terminator included */
+    MESSAGE_LABELS_MAX = 16,      /* of a series, and entries of an operation's meta */
+    MESSAGE_VALUE_MAX = 256,      /* bytes of a label's or an entry's text */
+    MESSAGE_BUCKETS = 1024,       /* of a histogram */
 };
+
+typedef struct message_metric {
+    char name[MESSAGE_METRIC_NAME_MAX];
+    bool is_hist;    /* has buckets */
+    double min, max; /* announced range; infinite where none was */
+} message_metric;
 
 /* The metrics a producer announced; its windows may hold no others. */
 typedef struct message_metrics {
     int n;
-    struct {
-        char name[MESSAGE_METRIC_NAME_MAX];
-        bool is_hist; /* p50 and p95 are allowed */
-    } metric[MESSAGE_METRICS_MAX];
+    message_metric metric[MESSAGE_METRICS_MAX];
 } message_metrics;
 
 typedef enum message_kind {
     MESSAGE_PRODUCER,
     MESSAGE_VIEWER,
-    MESSAGE_WINDOW,
-    MESSAGE_BYE
+    MESSAGE_WINDOW, /* these three are numbered */
+    MESSAGE_OP,
+    MESSAGE_GAP,
+    MESSAGE_BYE,
+    MESSAGE_PONG,
 } message_kind;
 
 typedef struct message {
     message_kind kind;
-    char instance[MESSAGE_INSTANCE_MAX]; /* of MESSAGE_PRODUCER, lower case */
     struct cJSON *json;
+    char instance[MESSAGE_INSTANCE_MAX]; /* of MESSAGE_PRODUCER, lower case */
+    char token[MESSAGE_TOKEN_MAX];       /* of either hello; "" = none */
+    uint64_t epoch;                      /* of MESSAGE_PRODUCER */
+    uint64_t seq, to;                    /* numbers it takes; of MESSAGE_BYE the last one used */
+    uint64_t n_samples;                  /* values of a window, or 1 of an operation */
+    int n_rejected;                      /* values left out of it, being beyond their range; */
+    const message_metric *rejected;      /* the last of them, */
+    double rejected_value;               /* and what it was */
+    uint64_t pong_id;
+    double rx_ms, tx_ms; /* of MESSAGE_PONG, by the producer's clock */
 } message;
 
 /* Reads a hello of either role. Fills `metrics` for a producer. NULL, or one sentence on what is
  * wrong with it (static). Whatever it returns, message_free is due. */
 const char *message_read_hello(message *m, message_metrics *metrics, const char *text, size_t n);
-/* Reads what may follow a producer's hello: a window or a bye. */
+/* Reads what may follow a producer's hello. `metrics` must live as long as the message. */
 const char *message_read(message *m, const message_metrics *metrics, const char *text, size_t n);
-/* The message for viewers, "producer" added. NULL when out of memory; free() it. */
-char *message_print(message *m, uint32_t producer);
+const message_metric *message_find_metric(const message_metrics *metrics, const char *name);
+/* The message for viewers, "producer" set. NULL when out of memory; free() it. */
+char *message_print(const message *m, uint32_t producer);
 void message_free(message *m);
 
 #endif

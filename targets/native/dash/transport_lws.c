@@ -27,11 +27,21 @@ enum {
     QUEUE_BYTES = 1024 * 1024,
     BACKOFF_MIN_MS = 250,
     BACKOFF_MAX_MS = 10 * 1000,
-    STEADY_MS = 5 * 1000, /* a connection that lived this long starts the waits afresh */
-    FLUSH_MS = 500,       /* for close to send what is queued */
-    JOIN_MS = 1000,       /* for the thread to end; it may be stuck in a name server's silence */
-    CLOSE_REPLACED = 4409 /* docs/protocol.md: another connection of this instance took over */
+    STEADY_MS = 5 * 1000,  /* a connection that lived this long starts the waits afresh */
+    FLUSH_MS = 500,        /* for close to send what is queued */
+    JOIN_MS = 1000,        /* for the thread to end; it may be stuck in a name server's silence */
+    CLOSE_REPLACED = 4409, /* docs/protocol.md: another connection of this instance took over */
+    CLOSE_TOKEN = 4401,    /* and: the hub's token is another */
+    INBOX_MAX = 32,        /* the hub's answers that nobody has read */
+    ANSWER_MAX = 1024,     /* bytes of one; a longer one is none of ours */
 };
+
+/* What the hub said, and when. */
+typedef struct letter {
+    uint64_t at_ns;
+    size_t n;
+    char text[ANSWER_MAX];
+} letter;
 
 typedef struct item {
     struct item *next;
@@ -48,6 +58,8 @@ typedef struct uplink {
     size_t n_items, n_bytes;
     bool is_up, closing, has_ended, orphaned;
     uint32_t n_opened, n_seen; /* connections made; of which the caller knows */
+    letter inbox[INBOX_MAX];   /* a ring */
+    unsigned first_letter, n_letters;
     /* the thread's */
     pthread_t thread;
     ws_url url;
@@ -55,6 +67,7 @@ typedef struct uplink {
     uint64_t rng, opened_ms;
     uint32_t backoff_ms;
     bool flushing, close_sent, fenced, done;
+    letter incoming; /* what has come of a message; n beyond ANSWER_MAX: too long */
     lws_sorted_usec_list_t connect, deadline;
 } uplink;
 
@@ -85,6 +98,18 @@ static bitnet_status queue_add(uplink *l, const void *msg, size_t n) {
     l->n_items++;
     l->n_bytes += n;
     return BITNET_OK;
+}
+
+/* The oldest gives way: an acknowledgement is cumulative, and a ping comes again. */
+static void inbox_add(uplink *l, const letter *in) {
+    if (l->n_letters == INBOX_MAX) {
+        l->first_letter = (l->first_letter + 1) % INBOX_MAX;
+        l->n_letters--;
+    }
+    letter *to = &l->inbox[(l->first_letter + l->n_letters++) % INBOX_MAX];
+    to->at_ns = in->at_ns;
+    to->n = in->n;
+    memcpy(to->text, in->text, in->n);
 }
 
 /* --- the thread --- */
@@ -179,6 +204,17 @@ static int writable(uplink *l) {
     return ok ? 0 : -1;
 }
 
+static void received(uplink *l, struct lws *wsi, const void *bytes, size_t n) {
+    letter *in = &l->incoming;
+    if (lws_is_first_fragment(wsi)) *in = (letter){.at_ns = bitnet_os_now_ns()};
+    if (in->n + n <= ANSWER_MAX && n > 0) memcpy(in->text + in->n, bytes, n);
+    in->n += n;
+    if (!lws_is_final_fragment(wsi) || in->n > ANSWER_MAX) return;
+    pthread_mutex_lock(&l->lock);
+    if (l->n_seen == l->n_opened) inbox_add(l, in); /* else: to a hello that is not yet said */
+    pthread_mutex_unlock(&l->lock);
+}
+
 static int uplink_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                            size_t len) {
     (void)user;
@@ -193,9 +229,13 @@ static int uplink_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
         return 0;
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return writable(l);
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        received(l, wsi, in, len);
+        return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: {
         const unsigned char *code = in;
-        l->fenced = len >= 2 && (code[0] << 8 | code[1]) == CLOSE_REPLACED;
+        int why = len >= 2 ? code[0] << 8 | code[1] : 0;
+        l->fenced = why == CLOSE_REPLACED || why == CLOSE_TOKEN;
         return 0;
     }
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
@@ -278,9 +318,29 @@ static bitnet_status uplink_send(void *ctx, const void *msg, size_t n) {
     return st;
 }
 
+static bitnet_status uplink_receive(void *ctx, char *msg, size_t cap, size_t *n, uint64_t *at_ns) {
+    uplink *l = ctx;
+    bitnet_status st = BITNET_AGAIN;
+    pthread_mutex_lock(&l->lock);
+    while (st == BITNET_AGAIN && l->n_letters) {
+        const letter *in = &l->inbox[l->first_letter];
+        l->first_letter = (l->first_letter + 1) % INBOX_MAX;
+        l->n_letters--;
+        if (in->n > cap) continue;
+        memcpy(msg, in->text, in->n);
+        *n = in->n;
+        *at_ns = in->at_ns;
+        st = BITNET_OK;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+/* What an earlier connection said is of no use to the next. */
 static uint32_t uplink_n_opened(void *ctx) {
     uplink *l = ctx;
     pthread_mutex_lock(&l->lock);
+    if (l->n_seen != l->n_opened) l->n_letters = 0;
     uint32_t n = l->n_seen = l->n_opened;
     pthread_mutex_unlock(&l->lock);
     return n;
@@ -342,7 +402,10 @@ bitnet_status bitnet_transport_lws_open(bitnet_transport *out, const char *url, 
         return bitnet_fail(err, BITNET_E_NOMEM, "tracker.thread",
                            "no memory or thread for the connection to the hub");
     }
-    *out = (bitnet_transport){
-        .send = uplink_send, .n_opened = uplink_n_opened, .close = uplink_close, .ctx = l};
+    *out = (bitnet_transport){.send = uplink_send,
+                              .receive = uplink_receive,
+                              .n_opened = uplink_n_opened,
+                              .close = uplink_close,
+                              .ctx = l};
     return BITNET_OK;
 }

@@ -5,10 +5,12 @@
  * earlier message is left: otherwise libwebsockets drops the close frame and the code with it.
  * UTF-8 is checked by libwebsockets (1007), compression is off.
  */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "dash/ws.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/os.h"
 #include "dash/hub.h"
@@ -44,7 +46,10 @@ struct ws {
 };
 
 static hub_time now(void) {
-    return (hub_time){.ms = bitnet_os_now_ns() / 1000000u, .wall_ms = bitnet_os_wall_ms()};
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (hub_time){.ms = bitnet_os_now_ns() / 1000000u,
+                      .wall_us = (uint64_t)wall.tv_sec * 1000000u + (uint64_t)wall.tv_nsec / 1000u};
 }
 
 static void begin_close(conn *s, int code, const char *why) {
@@ -178,7 +183,7 @@ static void on_tick(lws_sorted_usec_list_t *sul) {
 ws *ws_create(void) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->hub = hub_create((hub_events){.wake = on_wake, .close = on_close});
+    w->hub = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close}});
     if (w->hub) return w;
     free(w);
     return NULL;

@@ -124,14 +124,18 @@ export async function join(t, server, options = {}) {
   return peer;
 }
 
+let epoch = 0; // of hellos: each connection is newer than all before it
+
 /** The messages of docs/protocol.md. */
 export function hello(overrides = {}) {
   return {
-    type: 'hello', proto: 1, role: 'producer', name: 'cli', instance: '9f86d081884c7d65',
-    backend: 'cpu', tier: 'avx512vnni', threads: 2, model: 'bitnet-tales', t_ms: 1795000000000,
+    type: 'hello', proto: 1, role: 'producer', name: 'cli', instance: '9f86d081884c7d65', epoch: ++epoch, next_seq: 1,
+    backend: 'cpu', tier: 'avx512vnni', threads: 2, model: 'bitnet-tales', host: 'AMD EPYC 9B14, 2 CPUs',
+    build: '0.1.0 19cf141', t_ms: 1795000000000, started_ms: 1795000000000, expected: { decode_rate: 212 },
     metrics: [
-      { name: 'time_per_output_token', unit: 's', kind: 'hist', help: 'one decode step' },
-      { name: 'memory', unit: 'By', kind: 'gauge', help: 'resident memory' },
+      { name: 'time_per_output_token', unit: 's', kind: 'hist', min: 0, help: 'one decode step' },
+      { name: 'memory', unit: 'By', kind: 'gauge', min: 0, help: 'resident memory' },
+      { name: 'kernel_time', unit: 's', kind: 'counter', min: 0, help: 'time in a kernel' },
     ],
     ...overrides,
   };
@@ -141,7 +145,7 @@ export function window(seq, overrides = {}) {
   return {
     type: 'window', seq, t_ms: 1795000001200 + 100 * seq, span_ms: 100, dropped: 0,
     m: {
-      time_per_output_token: { n: 9, sum: 0.0081, min: 0.0008, max: 0.0011, last: 0.0009, p50: 0.0009, p95: 0.0011 },
+      time_per_output_token: { n: 9, sum: 0.0081, min: 0.0008, max: 0.0011, last: 0.0009, b: [314, 3, 317, 5, 322, 1] },
       memory: { n: 1, sum: 18350080, min: 18350080, max: 18350080, last: 18350080 },
     },
     ...overrides,

@@ -2,7 +2,7 @@
  * stands there that nobody has read. No memory, no recursion; one pass over the text, but for values
  * that a caller reads twice.
  */
-#include "format/json.h"
+#include "base/json.h"
 
 #include <math.h>
 #include <stdlib.h>
