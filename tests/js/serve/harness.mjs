@@ -152,6 +152,15 @@ export function window(seq, overrides = {}) {
   };
 }
 
+export function op(seq, overrides = {}) {
+  return {
+    type: 'op', seq, t_ms: 1795000001300, id: 7, parent: 0, op: 'generate', strategy: 'avx512vnni', duration_s: 1.25,
+    ok: true, units: 128, unit: 'token', quality: 0.81, peak_memory: 18350080, peak_gpu_memory: 1024, cpu: 1.9, gpu: 0.3,
+    meta: { input_size: 720, output_size: 1440, factor: 2, note: 'text' },
+    ...overrides,
+  };
+}
+
 export async function producer(t, server, overrides) {
   const peer = await join(t, server);
   peer.send(hello(overrides));
