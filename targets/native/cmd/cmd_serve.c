@@ -18,6 +18,7 @@
 #include "cmd/args.h"
 #include "cmd/beside.h"
 #include "cmd/cmd.h"
+#include "dash/history.h"
 #include "http/server.h"
 #include "model_embedded.h"
 
@@ -76,9 +77,22 @@ static int exit_code(const bitnet_error *err) {
         const char *id;
         int code;
     } table[] = {
-        {"serve.host.public", EX_CONFIG},    {"serve.host.name", EX_USAGE},
-        {"serve.port.busy", EX_UNAVAILABLE}, {"serve.port.denied", EX_NOPERM},
+        {"serve.host.public", EX_CONFIG},
+        {"serve.host.name", EX_USAGE},
+        {"serve.port.busy", EX_UNAVAILABLE},
+        {"serve.port.denied", EX_NOPERM},
         {"serve.listen", EX_UNAVAILABLE},
+        {"store.locked", EX_TEMPFAIL},
+        {"store.newer", EX_CONFIG},
+        {"store.older", EX_CONFIG},
+        {"store.foreign", EX_CONFIG},
+        {"store.network", EX_CONFIG},
+        {"store.retention", EX_CONFIG},
+        {"store.driver", EX_UNAVAILABLE},
+        {"store.create", EX_CANTCREAT},
+        {"store.open", EX_UNAVAILABLE},
+        {"store.io", EX_IOERR},
+        {"store.corrupt", EX_DATAERR},
     };
     int code = args_fail(err);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -86,10 +100,21 @@ static int exit_code(const bitnet_error *err) {
     return code;
 }
 
-static int serve(const server_desc *desc, bool should_open) {
+/* A history that nobody named is kept if it can be: a second hub of one user has none. */
+static bool can_do_without(const bitnet_error *err, bool is_named) {
+    return !is_named && strncmp(err->id, "store.", 6) == 0;
+}
+
+static int serve(const server_desc *desc, bool is_named, bool should_open) {
     bitnet_error err = {0};
     server *s = NULL;
-    if (server_open(&s, desc, &err) < 0) return exit_code(&err);
+    if (server_open(&s, desc, &err) < 0) {
+        if (!can_do_without(&err, is_named)) return exit_code(&err);
+        fprintf(stderr, "bitnet: no history is kept: %s [%s]\n", err.text, err.id);
+        server_desc without = *desc;
+        without.history = NULL;
+        if (server_open(&s, &without, &err) < 0) return exit_code(&err);
+    }
     running = s;
     set_handler(on_signal);
     int code = EX_IOERR;
@@ -105,7 +130,7 @@ static int serve(const server_desc *desc, bool should_open) {
 }
 
 int cmd_serve(int argc, char **argv) {
-    const char *host = "127.0.0.1", *web_root = NULL;
+    const char *host = "127.0.0.1", *web_root = NULL, *where = NULL, *retention = NULL;
     int32_t port = 8080;
     bool should_open = false, no_isolation = false;
     const arg_opt opts[] = {
@@ -113,6 +138,11 @@ int cmd_serve(int argc, char **argv) {
         {0, "port", ARG_INT, &port, "N", NULL, "port to listen on; 0 = any free one", 0, 65535},
         {0, "web-root", ARG_STR, &web_root, "DIR", NULL, "folder of the page, if not the built one",
          0, 0},
+        {0, "history", ARG_STR, &where, "WHERE", NULL,
+         "where reports are kept: a file, postgres://..., or off (the state folder of this user)",
+         0, 0},
+        {0, "keep", ARG_STR, &retention, "TIMES", NULL, "how long: raw=1d,minute=30d,hour=2y", 0,
+         0},
         {0, "open", ARG_FLAG, &should_open, NULL, NULL, "open a browser", 0, 0},
         {0, "no-isolation", ARG_FLAG, &no_isolation, NULL, NULL,
          "leave out COOP and COEP, to try the page without threads", 0, 0},
@@ -126,8 +156,20 @@ int cmd_serve(int argc, char **argv) {
     int code = args_parse(&cmd, argc, argv);
     if (code >= 0) return code;
 
-    char root[PATH_MAX];
-    server_desc desc = {.host = host, .port = (uint16_t)port, .no_isolation = no_isolation};
+    char root[PATH_MAX], state[PATH_MAX];
+    server_desc desc = {.host = host,
+                        .port = (uint16_t)port,
+                        .no_isolation = no_isolation,
+                        .history = where,
+                        .retention = retention};
+    if (where && strcmp(where, "off") == 0)
+        desc.history = NULL;
+    else if (!where && history_default_path(state, sizeof state))
+        desc.history = state;
+    else if (!where)
+        fprintf(stderr,
+                "bitnet: there is no home folder to keep the history in, so none is kept; name "
+                "a file with --history\n");
     struct stat st;
     if (web_root) {
         if (!realpath(web_root, root) || stat(root, &st) != 0 || !S_ISDIR(st.st_mode)) {
@@ -144,5 +186,5 @@ int cmd_serve(int argc, char **argv) {
     }
     http_site_set_model(&desc.site, bitnet_default_model,
                         (size_t)(bitnet_default_model_end - bitnet_default_model));
-    return serve(&desc, should_open);
+    return serve(&desc, where != NULL, should_open);
 }

@@ -33,7 +33,7 @@ typedef struct store store;
 enum {
     STORE_ID_MAX = 17,       /* of the store: 16 hex digits and terminator */
     STORE_RUN_MAX = 27,      /* of a run: a ULID and terminator */
-    STORE_INSTANCE_MAX = 17, /* of a producer: 1 to 16 hex digits and terminator */
+    STORE_INSTANCE_MAX = 33, /* of a producer: 1 to 32 hex digits and terminator */
 };
 
 /* How long each resolution is kept, in milliseconds; raw <= minute <= hour. A run goes when its last

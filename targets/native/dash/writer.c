@@ -24,8 +24,9 @@ enum {
     RETRY_LAST_MS = 1000,
     LOG_EVERY_MS = 10 * 1000,
     MAINTAIN_EVERY_MS = 1000,
-    MAINTAIN_MS = 20,  /* of each time between batches */
-    MALLOC_BYTES = 16, /* around each block, about */
+    MAINTAIN_MS = 20,               /* of each time between batches */
+    MALLOC_BYTES = 16,              /* around each block, about */
+    LARGEST_TREE = 4 * 1024 * 1024, /* that a message of 64 KiB can become */
 };
 
 typedef struct queued {
@@ -309,6 +310,14 @@ void writer_stop(writer *w, uint32_t patience_ms) {
     pthread_mutex_destroy(&w->lock);
     free(w->commits);
     free(w);
+}
+
+bool writer_has_room(writer *w) {
+    pthread_mutex_lock(&w->lock);
+    bool has_room = w->queue.n + w->n_in_batch < w->desc.messages_max &&
+                    w->bytes + LARGEST_TREE <= w->desc.bytes_max && !w->is_stopping;
+    pthread_mutex_unlock(&w->lock);
+    return has_room;
 }
 
 bool writer_put(writer *w, const char *instance, struct message *m, int64_t wall_ms) {

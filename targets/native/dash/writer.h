@@ -40,6 +40,8 @@ bitnet_status writer_open(writer **out, const writer_desc *desc, bitnet_error *e
  * is fine. Messages that were not committed are gone, and nobody was told otherwise. */
 void writer_stop(writer *w, uint32_t patience_ms);
 
+/* For one message more, however large: then only a lack of memory makes writer_put refuse it. */
+bool writer_has_room(writer *w);
 /* Takes the JSON out of `message` (its json is NULL afterwards), heard at `wall_ms`. False, and
  * nothing taken, when the queue is full. */
 bool writer_put(writer *w, const char *instance, struct message *message, int64_t wall_ms);

@@ -8,6 +8,7 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "dash/ws.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -37,7 +38,8 @@ typedef struct conn {
 
 struct ws {
     hub *hub;
-    struct lws_context *loop;
+    history *history;
+    _Atomic(struct lws_context *) loop; /* NULL until ws_start */
     conn *conns;
     bool stopping;
     lws_sorted_usec_list_t tick;
@@ -165,6 +167,11 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_CLOSED:
         closed(user);
         return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: { /* without a connection */
+        ws *w = lws_get_protocol(wsi)->user;
+        if (w->history) history_deliver(w->history, w->hub);
+        return 0;
+    }
     case LWS_CALLBACK_HTTP: /* a judged upgrade never turns into a plain request */
         return -1;
     default:
@@ -180,13 +187,21 @@ static void on_tick(lws_sorted_usec_list_t *sul) {
 
 /* --- life --- */
 
-ws *ws_create(void) {
+ws *ws_create(history *kept) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->hub = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close}});
+    hub_desc desc = {.events = {.wake = on_wake, .close = on_close}};
+    if (kept) desc.store = history_store(kept);
+    w->history = kept;
+    w->hub = hub_create(&desc);
     if (w->hub) return w;
     free(w);
     return NULL;
+}
+
+void ws_committed(ws *w) {
+    struct lws_context *loop = atomic_load(&w->loop);
+    if (loop) lws_cancel_service(loop);
 }
 
 struct lws_protocols ws_protocol(ws *w) {
@@ -198,7 +213,7 @@ struct lws_protocols ws_protocol(ws *w) {
 }
 
 void ws_start(ws *w, struct lws_context *loop) {
-    w->loop = loop;
+    atomic_store(&w->loop, loop);
     lws_sul_schedule(loop, 0, &w->tick, on_tick, TICK_MS * LWS_US_PER_MS);
 }
 

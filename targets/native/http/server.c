@@ -21,6 +21,7 @@ struct server {
     struct lws_protocols protocols[DOOR_PROTOCOL_COUNT + 3]; /* + ws, stop, end of list */
     http_site site;
     door door;
+    history *history; /* NULL when nothing is kept */
     ws *ws;
     int stop_fd[2]; /* [0] belongs to the loop once that runs */
     char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + 24];
@@ -36,6 +37,15 @@ static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = 20,
 static void log_error(int level, const char *line) {
     (void)level;
     fprintf(stderr, "bitnet: libwebsockets: %s", line);
+}
+
+static void log_history(void *user, const char *line) {
+    (void)user;
+    fprintf(stderr, "bitnet: history: %s\n", line);
+}
+
+static void on_committed(void *user) {
+    ws_committed(((server *)user)->ws);
 }
 
 static void on_drain(lws_sorted_usec_list_t *sul) {
@@ -117,13 +127,27 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     server *s = calloc(1, sizeof *s);
     if (!s) goto fail;
     s->stop_fd[0] = s->stop_fd[1] = s->door.reserve_fd = -1;
+    if (desc->history) {
+        st = history_open(&s->history,
+                          &(history_desc){.location = desc->history,
+                                          .retention = desc->retention,
+                                          .committed = on_committed,
+                                          .log = log_history,
+                                          .user = s},
+                          err);
+        if (st < 0) {
+            close(listen_fd);
+            server_free(s);
+            return st;
+        }
+    }
     s->site = desc->site;
     set_name(s, desc->host);
     snprintf(s->url, sizeof s->url, "http://%s:%u/", s->name, (unsigned)port);
     s->door.site = &s->site;
     s->door.policy = (http_policy){.extra = s->name, .port = port};
     s->door.isolation = !desc->no_isolation;
-    s->ws = ws_create();
+    s->ws = ws_create(s->history);
     if (!s->ws || !open_loop(s)) goto fail;
     struct lws_vhost *vhost = lws_get_vhost_by_name(s->loop, "default");
     if (!open_stop_pipe(s, vhost) || !door_open(&s->door, vhost, listen_fd)) goto fail;
@@ -162,5 +186,6 @@ void server_free(server *s) {
     if (s->stop_fd[1] >= 0) close(s->stop_fd[1]);
     if (s->door.reserve_fd >= 0) close(s->door.reserve_fd);
     ws_free(s->ws);
+    history_close(s->history); /* what the last ones said on leaving is in its queue */
     free(s);
 }

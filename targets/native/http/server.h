@@ -18,13 +18,15 @@
 typedef struct server server;
 
 typedef struct server_desc {
-    const char *host;  /* copied */
-    uint16_t port;     /* 0 = any free one */
-    bool no_isolation; /* leave out COOP and COEP, to try the page without threads */
-    http_site site;    /* copied; what it points to is borrowed */
+    const char *host;      /* copied */
+    uint16_t port;         /* 0 = any free one */
+    bool no_isolation;     /* leave out COOP and COEP, to try the page without threads */
+    const char *history;   /* where it is kept (dash/store.h); NULL = nowhere */
+    const char *retention; /* of the history; NULL = the default */
+    http_site site;        /* copied; what it points to is borrowed */
 } server_desc;
 
-/* Listens when it returns OK. Errors as of http_listen, and serve.start. */
+/* Listens when it returns OK. Errors as of http_listen and history_open, and serve.start. */
 bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *err);
 const char *server_url(const server *s); /* "http://127.0.0.1:8080/" */
 /* Serves until server_stop, then tells websockets 1001 and gives answers under way two seconds. */

@@ -42,7 +42,7 @@ export async function until(what, check, ms = SOON_MS) {
 export async function serve(t, args = [], options = {}) {
   const child = spawn(options.bin ?? bin, ['serve', '--port', '0', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
+    env: { BITNET_HISTORY: 'off', ...process.env, ...options.env },
   });
   const server = { child, stdout: '', stderr: '' };
   child.stderr.on('data', (d) => (server.stderr += d));
