@@ -46,6 +46,11 @@ target_include_directories(bench_kernels PRIVATE bench/kernels core targets/nati
 target_link_libraries(bench_kernels PRIVATE bitnet_native m bitnet_warnings)
 add_test(NAME bench_kernels COMMAND bench_kernels --quick)
 
+# A swarm for the hub (docs/bench.md); tests/js/serve/load.test.mjs runs it for two seconds.
+file(GLOB hub_bench_sources CONFIGURE_DEPENDS bench/hub/*.c)
+add_executable(bench_hub ${hub_bench_sources})
+target_link_libraries(bench_hub PRIVATE bitnet_core bitnet_warnings)
+
 # Fuzzers (preset fuzz, clang): one executable per tests/fuzz/fuzz_*.c; `build/fuzz/fuzz_load -runs=100000`
 option(BITNET_FUZZ "build the libFuzzer harnesses" OFF)
 if(BITNET_FUZZ)

@@ -34,6 +34,7 @@ RULES = {
     "targets/native/http": ["bitnet/", "base/", "dash/", "<libwebsockets.h>", "<cjson/", SYSTEM],
     "targets/native/dash": ["bitnet/", "base/", "http/", "<libwebsockets.h>", "<cjson/", "<sqlite3.h>", "<libpq-fe.h>", SYSTEM],
     "bench/kernels": ["bitnet/backend.h", "base/", "kernels/", "cmd/bench_output.h", "<immintrin.h>", SYSTEM],
+    "bench/hub": ["bitnet/histogram.h", SYSTEM],
     "targets/wasm": ["bitnet/", "base/", "<emscripten", SYSTEM],
     "targets/wasm/probe": ["base/", "kernels/", "<emscripten"],
 }

@@ -15,6 +15,7 @@
 #include "session.h"
 
 #define RING_CAP    4096
+#define SPOOL_BYTES (1u << 20) /* three minutes of a tab that decodes and whose hub is away */
 #define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
 #define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
 
@@ -149,7 +150,7 @@ static bitnet_status open_transport(bitnet_session *s, const char *url) {
 }
 
 bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
-                                        uint64_t instance) {
+                                        const char *host, uint64_t instance) {
     bitnet_session_track_close(s);
     bitnet_status st = open_transport(s, url);
     if (st >= 0) {
@@ -158,7 +159,9 @@ bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, cons
                                  .backend = "wasm",
                                  .tier = info.tier,
                                  .model = info.name,
+                                 .host = host,
                                  .n_threads = info.n_threads,
+                                 .spool_bytes = SPOOL_BYTES,
                                  .instance = instance};
         st = bitnet_report_open(&s->report, s->transport, &rd);
         if (st < 0) s->transport.close(s->transport.ctx);

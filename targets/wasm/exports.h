@@ -115,9 +115,9 @@ EXPORT const char *bitnet_session_score(bitnet_session *s);
 EXPORT void bitnet_session_score_end(bitnet_session *s);
 
 /* Reports under a name to the hub at url, or, when that is NULL, to the mailbox that track_take empties;
- * needs a loaded model. `instance` is random and not 0. */
+ * needs a loaded model. `host` is the browser, for people; `instance` is random and not 0. */
 EXPORT bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
-                                               uint64_t instance);
+                                               const char *host, uint64_t instance);
 EXPORT void bitnet_session_track_close(bitnet_session *s);
 /* A bitnet_ws_state, or -1 when not tracking; *close_code is that of the last connection, 0 = none.
  */

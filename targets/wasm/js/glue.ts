@@ -70,7 +70,7 @@ export interface Glue {
   _bitnet_session_score_step(session: number): number;
   _bitnet_session_score(session: number): number;
   _bitnet_session_score_end(session: number): void;
-  _bitnet_session_track_open(session: number, url: number, name: number, instance: bigint): number;
+  _bitnet_session_track_open(session: number, url: number, name: number, host: number, instance: bigint): number;
   _bitnet_session_track_close(session: number): void;
   _bitnet_session_track_state(session: number, closeCode: number): number;
   _bitnet_session_track_take(session: number): number;

@@ -281,12 +281,14 @@ export class Session {
   /* ---- tracker ---- */
 
   /** Without a url the messages are to be taken with trackTake. */
-  trackOpen(url: string | undefined, name: string, instance: bigint): void {
+  trackOpen(url: string | undefined, name: string, host: string, instance: bigint): void {
     this.withText(url ?? "", (urlAt) =>
-      this.withText(name, (nameAt) => {
-        const to = url === undefined ? 0 : urlAt;
-        this.check(this.glue._bitnet_session_track_open(this.self, to, nameAt, instance));
-      }),
+      this.withText(name, (nameAt) =>
+        this.withText(host, (hostAt) => {
+          const to = url === undefined ? 0 : urlAt;
+          this.check(this.glue._bitnet_session_track_open(this.self, to, nameAt, hostAt, instance));
+        }),
+      ),
     );
   }
 
