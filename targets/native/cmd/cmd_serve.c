@@ -18,7 +18,7 @@
 #include "cmd/args.h"
 #include "cmd/beside.h"
 #include "cmd/cmd.h"
-#include "dash/history.h"
+#include "cmd/history_open.h"
 #include "http/server.h"
 #include "model_embedded.h"
 
@@ -156,7 +156,8 @@ int cmd_serve(int argc, char **argv) {
     int code = args_parse(&cmd, argc, argv);
     if (code >= 0) return code;
 
-    char root[PATH_MAX], state[PATH_MAX];
+    char root[PATH_MAX], state[HISTORY_PATH_MAX];
+    bitnet_error err;
     server_desc desc = {.host = host,
                         .port = (uint16_t)port,
                         .no_isolation = no_isolation,
@@ -164,12 +165,10 @@ int cmd_serve(int argc, char **argv) {
                         .retention = retention};
     if (where && strcmp(where, "off") == 0)
         desc.history = NULL;
-    else if (!where && history_default_path(state, sizeof state))
+    else if (!where && history_default_path(state, true, &err) == BITNET_OK)
         desc.history = state;
     else if (!where)
-        fprintf(stderr,
-                "bitnet: there is no home folder to keep the history in, so none is kept; name "
-                "a file with --history\n");
+        fprintf(stderr, "bitnet: no history is kept: %s [%s]\n", err.text, err.id);
     struct stat st;
     if (web_root) {
         if (!realpath(web_root, root) || stat(root, &st) != 0 || !S_ISDIR(st.st_mode)) {

@@ -7,6 +7,8 @@
 
 #include "base/base.h"
 
+enum { SERIES_MAX = 1 << 20 }; /* a damaged number must not ask for all memory */
+
 static bitnet_status no_memory(bitnet_error *err) {
     return bitnet_fail(err, BITNET_E_NOMEM, "store.memory", "no memory for the history");
 }
@@ -61,4 +63,37 @@ bitnet_status store_cell_add(store_cell *c, const db_driver *driver, db_rows *ro
 void store_cell_clear(store_cell *c) {
     free(c->blob);
     *c = (store_cell){0};
+}
+
+void store_cells_free(store_cells *c) {
+    for (int64_t i = 0; i < c->n; i++)
+        store_cell_clear(&c->at[i]);
+    free(c->at);
+    *c = (store_cells){0};
+}
+
+bool store_cells_reach(store_cells *c, int64_t series) {
+    if (series < c->n) return true;
+    int64_t n = series < 32 ? 64 : 2 * series;
+    store_cell *at = realloc(c->at, (size_t)n * sizeof *at);
+    if (!at) return false;
+    memset(at + c->n, 0, (size_t)(n - c->n) * sizeof *at);
+    c->at = at;
+    c->n = n;
+    return true;
+}
+
+bitnet_status store_cells_add_raw(store_cells *c, const db_driver *driver, db *d, int64_t run,
+                                  int64_t first, int64_t last, bitnet_error *err) {
+    db_rows *rows;
+    bitnet_status st = driver->select(d, &rows, SQL_RAW_BETWEEN,
+                                      DB_VALUES(db_i(run), db_i(first), db_i(last)), err);
+    while (st >= 0 && (st = driver->next(rows, err)) == BITNET_OK) {
+        int64_t series = driver->get_int(rows, 1);
+        st = series >= 0 && series < SERIES_MAX && store_cells_reach(c, series)
+                 ? store_cell_add(&c->at[series], driver, rows, 2, err)
+                 : no_memory(err);
+        if (st < 0) driver->end(rows);
+    }
+    return st < 0 ? st : BITNET_OK;
 }

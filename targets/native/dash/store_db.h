@@ -40,7 +40,7 @@ typedef struct db_rows db_rows;
 typedef struct db_options {
     const char *location;
     bool is_read_only;
-    uint32_t deadline_ms; /* of one statement when reading; 0 = none */
+    uint32_t deadline_ms; /* of a transaction that reads, or one such statement; 0 = none */
 } db_options;
 
 typedef struct db_driver {

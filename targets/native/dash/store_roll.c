@@ -43,43 +43,6 @@ static int64_t floor_to(int64_t t, int64_t step) {
 
 /* --- rolling up --- */
 
-typedef struct cells { /* by series number */
-    store_cell *at;
-    int64_t n;
-} cells;
-
-static void cells_free(cells *c) {
-    for (int64_t i = 0; i < c->n; i++)
-        store_cell_clear(&c->at[i]);
-    free(c->at);
-    *c = (cells){0};
-}
-
-static bool cells_reach(cells *c, int64_t series) {
-    if (series < c->n) return true;
-    int64_t n = series < 32 ? 64 : 2 * series;
-    store_cell *at = realloc(c->at, (size_t)n * sizeof *at);
-    if (!at) return false;
-    memset(at + c->n, 0, (size_t)(n - c->n) * sizeof *at);
-    c->at = at;
-    c->n = n;
-    return true;
-}
-
-static bitnet_status gather(store *s, int64_t run, span w, cells *c, bitnet_error *err) {
-    db_rows *rows;
-    bitnet_status st =
-        STORE_SELECT(s, &rows, err, RAW_BETWEEN, db_i(run), db_i(w.first), db_i(w.last));
-    while (st >= 0 && (st = s->driver->next(rows, err)) == BITNET_OK) {
-        int64_t series = s->driver->get_int(rows, 1);
-        st = series >= 0 && cells_reach(c, series)
-                 ? store_cell_add(&c->at[series], s->driver, rows, 2, err)
-                 : store_no_memory(err);
-        if (st < 0) s->driver->end(rows);
-    }
-    return st < 0 ? st : BITNET_OK;
-}
-
 typedef struct level {
     db_sql get, set;
     int64_t step_ms;
@@ -111,12 +74,12 @@ static bitnet_status add_to_level(store *s, const level *l, int64_t run, int64_t
 
 /* All windows of w end in the minute of t. */
 static bitnet_status roll_minute(store *s, int64_t run, span w, int64_t t, bitnet_error *err) {
-    cells c = {0};
-    bitnet_status st = gather(s, run, w, &c, err);
+    store_cells c = {0};
+    bitnet_status st = store_cells_add_raw(&c, s->driver, s->db, run, w.first, w.last, err);
     for (int64_t i = 0; i < c.n && st >= 0; i++)
         for (int l = 0; c.at[i].n && l < 2 && st >= 0; l++)
             st = add_to_level(s, &levels[l], run, i, t, &c.at[i], err);
-    cells_free(&c);
+    store_cells_free(&c);
     return st;
 }
 

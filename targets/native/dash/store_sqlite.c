@@ -187,6 +187,7 @@ static void start_clock(db *d) {
 }
 
 static bitnet_status sqlite_exec(db *d, const char *script, bitnet_error *err) {
+    if (!d->sqlite) return fail(d, err, SQLITE_IOERR); /* a reopen has failed */
     start_clock(d);
     int rc = sqlite3_exec(d->sqlite, script, NULL, NULL, NULL);
     return rc == SQLITE_OK ? BITNET_OK : fail(d, err, sqlite3_extended_errcode(d->sqlite));
@@ -394,7 +395,7 @@ static bool is_in_order(sqlite3_stmt *stmt, int n) {
 }
 
 static int start(db *d, db_sql sql, const db_value *v, int n, sqlite3_destructor_type keep) {
-    if (!d->sqlite) return SQLITE_IOERR; /* a reopen has failed */
+    if (!d->sqlite) return SQLITE_IOERR; /* see sqlite_exec */
     sqlite3_stmt **stmt = &d->rows[sql].stmt;
     int rc = SQLITE_OK;
     if (!*stmt) {
@@ -417,7 +418,7 @@ static bitnet_status sqlite_push(db *d, db_sql sql, const db_value *v, int n, bi
 
 static bitnet_status sqlite_select(db *d, db_rows **out, db_sql sql, const db_value *v, int n,
                                    bitnet_error *err) {
-    start_clock(d);
+    if (d->sqlite && sqlite3_get_autocommit(d->sqlite)) start_clock(d);
     int rc = start(d, sql, v, n, SQLITE_TRANSIENT);
     d->rows[sql].db = d;
     *out = &d->rows[sql];

@@ -38,7 +38,7 @@ typedef struct conn {
 
 struct ws {
     hub *hub;
-    history *history;
+    struct archive *archive;
     _Atomic(struct lws_context *) loop; /* NULL until ws_start */
     conn *conns;
     bool stopping;
@@ -169,7 +169,7 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
         return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED: { /* without a connection */
         ws *w = lws_get_protocol(wsi)->user;
-        if (w->history) history_deliver(w->history, w->hub);
+        if (w->archive) archive_deliver(w->archive, w->hub);
         return 0;
     }
     case LWS_CALLBACK_HTTP: /* a judged upgrade never turns into a plain request */
@@ -187,12 +187,12 @@ static void on_tick(lws_sorted_usec_list_t *sul) {
 
 /* --- life --- */
 
-ws *ws_create(history *kept) {
+ws *ws_create(archive *kept) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     hub_desc desc = {.events = {.wake = on_wake, .close = on_close}};
-    if (kept) desc.store = history_store(kept);
-    w->history = kept;
+    if (kept) desc.store = archive_store(kept);
+    w->archive = kept;
     w->hub = hub_create(&desc);
     if (w->hub) return w;
     free(w);

@@ -4,12 +4,12 @@
 
 #include <libwebsockets.h>
 
-#include "dash/history.h"
+#include "dash/archive.h"
 
 typedef struct ws ws;
 
 /* `kept` may be NULL: nothing is. It is borrowed, and must live until ws_free. NULL when out of memory. */
-ws *ws_create(history *kept);
+ws *ws_create(archive *kept);
 /* For the vhost's list; `w` must outlive the context. */
 struct lws_protocols ws_protocol(ws *w);
 /* Begins to watch deadlines. */

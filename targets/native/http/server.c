@@ -21,7 +21,7 @@ struct server {
     struct lws_protocols protocols[DOOR_PROTOCOL_COUNT + 3]; /* + ws, stop, end of list */
     http_site site;
     door door;
-    history *history; /* NULL when nothing is kept */
+    archive *history; /* NULL when nothing is kept */
     ws *ws;
     int stop_fd[2]; /* [0] belongs to the loop once that runs */
     char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + 24];
@@ -128,8 +128,8 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     if (!s) goto fail;
     s->stop_fd[0] = s->stop_fd[1] = s->door.reserve_fd = -1;
     if (desc->history) {
-        st = history_open(&s->history,
-                          &(history_desc){.location = desc->history,
+        st = archive_open(&s->history,
+                          &(archive_desc){.location = desc->history,
                                           .retention = desc->retention,
                                           .committed = on_committed,
                                           .log = log_history,
@@ -186,6 +186,6 @@ void server_free(server *s) {
     if (s->stop_fd[1] >= 0) close(s->stop_fd[1]);
     if (s->door.reserve_fd >= 0) close(s->door.reserve_fd);
     ws_free(s->ws);
-    history_close(s->history); /* what the last ones said on leaving is in its queue */
+    archive_close(s->history); /* what the last ones said on leaving is in its queue */
     free(s);
 }

@@ -26,7 +26,7 @@ typedef struct server_desc {
     http_site site;        /* copied; what it points to is borrowed */
 } server_desc;
 
-/* Listens when it returns OK. Errors as of http_listen and history_open, and serve.start. */
+/* Listens when it returns OK. Errors as of http_listen and archive_open, and serve.start. */
 bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *err);
 const char *server_url(const server *s); /* "http://127.0.0.1:8080/" */
 /* Serves until server_stop, then tells websockets 1001 and gives answers under way two seconds. */

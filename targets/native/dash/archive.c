@@ -1,25 +1,21 @@
-/* history.c: see history.h. */
-#define _POSIX_C_SOURCE 200809L /* mkdir */
-#include "dash/history.h"
+/* archive.c: see archive.h. */
+#include "dash/archive.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/base.h"
 
 enum { CLOSE_MS = 10 * 1000, READ_MS = 1000, DELIVERED_AT_ONCE = 64 };
 
-struct history {
+struct archive {
     writer *writer;
     store *reader;
     char location[512];
 };
 
 static bool last_seq(void *ctx, const char *instance, uint64_t *seq) {
-    history *h = ctx;
+    archive *h = ctx;
     int64_t found = 0;
     bitnet_error err;
     if (store_last_seq(h->reader, instance, &found, &err) < 0) return false;
@@ -28,19 +24,19 @@ static bool last_seq(void *ctx, const char *instance, uint64_t *seq) {
 }
 
 static bool has_room(void *ctx) {
-    return writer_has_room(((history *)ctx)->writer);
+    return writer_has_room(((archive *)ctx)->writer);
 }
 
 static bool put(void *ctx, const char *instance, message *m, uint64_t wall_ms) {
-    return writer_put(((history *)ctx)->writer, instance, m, (int64_t)wall_ms);
+    return writer_put(((archive *)ctx)->writer, instance, m, (int64_t)wall_ms);
 }
 
-bitnet_status history_open(history **out, const history_desc *desc, bitnet_error *err) {
+bitnet_status archive_open(archive **out, const archive_desc *desc, bitnet_error *err) {
     store_desc to_write = {.location = desc->location, .retention = desc->retention};
     store_desc to_read = {.location = desc->location, .is_read_only = true, .deadline_ms = READ_MS};
     store *written = NULL;
     *out = NULL;
-    history *h = calloc(1, sizeof *h);
+    archive *h = calloc(1, sizeof *h);
     if (!h) return bitnet_fail(err, BITNET_E_NOMEM, "history.memory", "no memory for the history");
     snprintf(h->location, sizeof h->location, "%s", desc->location);
     bitnet_status st = store_open(&written, &to_write, err);
@@ -62,20 +58,20 @@ bitnet_status history_open(history **out, const history_desc *desc, bitnet_error
     return BITNET_OK;
 }
 
-void history_close(history *h) {
+void archive_close(archive *h) {
     if (!h) return;
     store_close(h->reader);
     writer_stop(h->writer, CLOSE_MS);
     free(h);
 }
 
-hub_store history_store(history *h) {
+hub_store archive_store(archive *h) {
     hub_store s = {.last_seq = last_seq, .has_room = has_room, .put = put, .ctx = h};
     snprintf(s.id, sizeof s.id, "%s", store_id(h->reader));
     return s;
 }
 
-void history_deliver(history *h, hub *to) {
+void archive_deliver(archive *h, hub *to) {
     writer_commit commits[DELIVERED_AT_ONCE];
     int n;
     do {
@@ -85,30 +81,10 @@ void history_deliver(history *h, hub *to) {
     } while (n == DELIVERED_AT_ONCE);
 }
 
-writer_status history_status(history *h) {
+writer_status archive_status(archive *h) {
     return writer_get_status(h->writer);
 }
 
-const char *history_location(const history *h) {
+const char *archive_location(const archive *h) {
     return h->location;
-}
-
-/* Makes every folder on the way, for this user alone. */
-static bool make_folders(char *path) {
-    for (char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
-        *at = '\0';
-        bool ok = mkdir(path, 0700) == 0 || errno == EEXIST;
-        *at = '/';
-        if (!ok) return false;
-    }
-    return true;
-}
-
-bool history_default_path(char *out, size_t cap) {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n = state && state[0] == '/' ? snprintf(out, cap, "%s/libbitnet/history.db", state)
-            : home && home[0] == '/'
-                ? snprintf(out, cap, "%s/.local/state/libbitnet/history.db", home)
-                : -1;
-    return n > 0 && (size_t)n < cap && make_folders(out);
 }
