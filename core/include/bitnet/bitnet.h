@@ -34,6 +34,7 @@
 #define BITNET_BITNET_H
 
 #include "bitnet/status.h"
+#include "bitnet/hooks.h"
 #include "bitnet/model.h"
 #include "bitnet/tokenizer.h"
 #include "bitnet/chat.h"

@@ -8,7 +8,10 @@
 #ifndef BITNET_TRACKER_H
 #define BITNET_TRACKER_H
 
-#include "bitnet/model.h"
+#include <stdint.h>
+
+#include "bitnet/hooks.h"
+#include "bitnet/status.h"
 
 #ifdef __cplusplus
 extern "C" {
