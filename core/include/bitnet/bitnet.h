@@ -44,6 +44,8 @@
 #include "bitnet/sampler.h"
 #include "bitnet/tracker.h"
 #include "bitnet/histogram.h"
+#include "bitnet/ops.h"
+#include "bitnet/op_stats.h"
 #include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
