@@ -17,7 +17,7 @@ THIRD_PARTY = ("<libwebsockets.h>", "<cjson/", "<sqlite3.h>", "<libpq-fe.h>", "<
 SYSTEM = "<system>"  # in a row: any system header that is not third party
 RULES = {
     "core/include/bitnet": ["bitnet/"],
-    "core/base": ["bitnet/status.h", "bitnet/model.h"],
+    "core/base": ["bitnet/status.h", "bitnet/hooks.h"],
     "core/format": ["bitnet/", "base/"],
     "core/text": ["bitnet/", "base/", "format/"],
     "core/kernels": ["bitnet/backend.h", "base/half.h", "base/os.h", "format/blocks.h", "<cpuid.h>",
