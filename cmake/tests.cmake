@@ -25,9 +25,9 @@ set(single_threaded
     check_kernels test_blocks test_cache test_chat test_conversation test_convert test_convert_folder
     test_convert_refuse test_cores test_dir_build test_gguf test_gguf_flaws test_gguf_refuse test_gguf_write
     test_hf test_hf_refuse test_hf_tokenizer test_hf_vectors test_histogram test_http_head test_hub test_json
-    test_lookup test_open test_perplexity test_pretok test_safetensors test_sampler test_sha256 test_speculation test_spm
-    test_state test_stop test_stream test_ternary test_tokenizer test_tokenizer_refuse test_tokenizer_vectors
-    test_utf8)
+    test_leak test_lookup test_open test_perplexity test_pretok test_safetensors test_sampler
+    test_sha256 test_speculation test_spm test_state test_stop test_stream test_ternary test_tokenizer
+    test_tokenizer_refuse test_tokenizer_vectors test_utf8)
 foreach(name ${single_threaded})
     target_sources(${name} PRIVATE tests/unit/no_threads.c)
     target_link_options(${name} PRIVATE -Wl,--wrap=pthread_create)
