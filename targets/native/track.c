@@ -62,6 +62,7 @@ static void *pump_main(void *arg) {
         }
     }
     pthread_mutex_unlock(&t->lock);
+    monitor_sample(m, t->monitor, bitnet_os_now_ns()); /* a short run has an end, and a peak, too */
     monitor_close(m);
     return NULL;
 }
