@@ -20,20 +20,17 @@ static double score(const line *l, int32_t i) {
     return x * (l->y[i] - l->y_mean - l->slope * x);
 }
 
-static double autocovariance(const line *l, int32_t n, int32_t lag) {
-    double sum = 0;
-    for (int32_t i = lag; i < n; i++)
-        sum += score(l, i) * score(l, i - lag);
-    return sum;
-}
-
-/* Not below 0: with Bartlett's weights the sum is a square. */
+/* The sum over all pairs of scores with Bartlett's weights, 1 - lag / band. A pair that is `lag` apart lies
+ * within band - lag of the sums over band scores in a row, so it is the sum of their squares over band. */
 static double long_run_variance(const line *l, int32_t n) {
     int32_t band = n / BAND;
-    double sum = autocovariance(l, n, 0);
-    for (int32_t lag = 1; lag < band; lag++)
-        sum += 2 * (1 - (double)lag / band) * autocovariance(l, n, lag);
-    return sum > 0 ? sum : 0; /* roundings */
+    double row = 0, squares = 0;
+    for (int32_t i = 0; i < n + band - 1; i++) {
+        if (i < n) row += score(l, i);
+        if (i >= band) row -= score(l, i - band);
+        squares += row * row;
+    }
+    return squares / band;
 }
 
 bitnet_slope bitnet_slope_fit(const double *t, const double *y, int32_t n) {
