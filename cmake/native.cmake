@@ -31,7 +31,7 @@ add_dependencies(bitnet_native bitnet_commit)
 set_source_files_properties(targets/native/model_embedded.S PROPERTIES
     COMPILE_DEFINITIONS "MODEL_PATH=\"${BITNET_DEFAULT_MODEL}\"" OBJECT_DEPENDS ${BITNET_DEFAULT_MODEL})
 target_include_directories(bitnet_native PUBLIC targets/native core)
-target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PkgConfig::SQLITE
+target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PkgConfig::SQLITE ${CMAKE_DL_LIBS}
                       PRIVATE bitnet_warnings)
 if(LIBEDIT_FOUND)
     target_compile_definitions(bitnet_native PRIVATE BITNET_LIBEDIT)

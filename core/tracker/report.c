@@ -55,15 +55,15 @@ static uint64_t wall_ms_at(const report *r, uint64_t mono_ns) {
 /* ---- hello ------------------------------------------------------------------------------------
  */
 
-/* What a value of this metric can be: a share is at most 1, and only a change per second is negative. */
+/* What a value of this metric can be: a share is at most 1. */
 static void put_range(bitnet_json_writer *w, const bitnet_metric_info *m) {
     size_t n = strlen(m->wire);
-    if (strcmp(m->unit, "By/s") != 0) bitnet_json_put(w, ",\"min\":0");
+    if (m->kind != BITNET_KIND_SIGNED) bitnet_json_put(w, ",\"min\":0");
     if (n > 6 && strcmp(m->wire + n - 6, "_ratio") == 0) bitnet_json_put(w, ",\"max\":1");
 }
 
 static void put_metrics(bitnet_json_writer *w) {
-    static const char *const kinds[] = {"hist", "gauge", "counter"};
+    static const char *const kinds[] = {"hist", "gauge", "gauge", "counter"}; /* by bitnet_metric_kind */
     bitnet_json_put(w, ",\"metrics\":[");
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         const bitnet_metric_info *m = bitnet_metric_get_info((bitnet_metric)i);

@@ -124,6 +124,8 @@ EXPORT void bitnet_session_track_close(bitnet_session *s);
 EXPORT int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code);
 /* The oldest message in the mailbox, also after track_close; NULL when there is none. */
 EXPORT const char *bitnet_session_track_take(bitnet_session *s);
+/* What the page measured of its own heap, in bytes: the module sees only its memory. */
+EXPORT void bitnet_session_js_heap(bitnet_session *s, double bytes);
 /* About ten times a second, also while nobody listens: it empties the rings. */
 EXPORT void bitnet_session_pump(bitnet_session *s);
 

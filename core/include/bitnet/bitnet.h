@@ -46,6 +46,8 @@
 #include "bitnet/histogram.h"
 #include "bitnet/ops.h"
 #include "bitnet/op_stats.h"
+#include "bitnet/leak.h"
+#include "bitnet/overhead.h"
 #include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"

@@ -38,6 +38,7 @@ typedef enum bitnet_metric {
 typedef enum bitnet_metric_kind {
     BITNET_KIND_HIST,
     BITNET_KIND_GAUGE,
+    BITNET_KIND_SIGNED, /* a gauge that may be below zero */
     BITNET_KIND_COUNTER
 } bitnet_metric_kind;
 

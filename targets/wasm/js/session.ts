@@ -310,6 +310,11 @@ export class Session {
     });
   }
 
+  /** What the page's own heap holds, in bytes. */
+  jsHeap(bytes: number): void {
+    this.glue._bitnet_session_js_heap(this.self, bytes);
+  }
+
   /** The browser throws for a url that it will not even try; the C frames it flew through are unwound here. */
   pump(): void {
     const stack = this.glue.stackSave();

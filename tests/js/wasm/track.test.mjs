@@ -110,6 +110,20 @@ test("a session greets the hub, reports what it measures, and says goodbye", asy
   assert.deepEqual(hub.messages.at(-1), { type: "bye", reason: "done", seq: windows(hub).length });
 });
 
+test("threads that compute and the heap that the page measured arrive in windows, nonsense does not", async (t) => {
+  const hub = await startHub();
+  t.after(hub.stop);
+  const session = await loadedSession();
+  trackOpen(session, hub.url);
+  for (const bytes of [12_345_678, NaN, Infinity]) session.m._bitnet_session_js_heap(session.self, bytes);
+  await pumpUntil(session, () => windows(hub).some(({ m }) => m.js_heap && m.threads), "both metrics");
+  const { m, dropped } = windows(hub).find(({ m }) => m.js_heap);
+  assert.deepEqual(m.js_heap, { n: 1, sum: 12345678, min: 12345678, max: 12345678, last: 12345678 });
+  assert.equal(m.threads.last, 1);
+  assert.equal(dropped, 2);
+  session.free();
+});
+
 test("a lost connection is made again, with a new hello", async (t) => {
   const hub = await startHub();
   t.after(hub.stop);
