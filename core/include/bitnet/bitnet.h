@@ -43,6 +43,7 @@
 #include "bitnet/sampler.h"
 #include "bitnet/tracker.h"
 #include "bitnet/tier.h"
+#include "bitnet/metrics.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
 
