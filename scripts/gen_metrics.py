@@ -40,7 +40,7 @@ PAGE_REQUEST = """
 """
 PAGE_FOOT = """
 Times and rates differ from run to run; the others are the same whenever the same is asked with `--deterministic`
-([sampling.md](sampling.md)). Tokenizer encode, prefill, decode, sampling and tokenizer decode do not overlap; what is
+([configuration.md](configuration.md)). Tokenizer encode, prefill, decode, sampling and tokenizer decode do not overlap; what is
 left of the total latency went by while the request waited for others or for its caller. `bitnet_metrics_validate` tells
 of numbers that contradict each other or their range, with the field's name.
 """
