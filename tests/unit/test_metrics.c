@@ -4,6 +4,8 @@
 #include "load_file.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -276,6 +278,41 @@ static void a_request_cancelled_in_the_queue_counts_and_has_no_speed(void **stat
     bitnet_engine_free(e);
 }
 
+typedef struct reader {
+    bitnet_engine *engine;
+    atomic_bool is_over;
+    int64_t n_reads, n_least; /* tokens in the last one */
+    bitnet_error err;
+} reader;
+
+static void *read_on(void *arg) {
+    reader *r = arg;
+    while (!atomic_load(&r->is_over) && r->err.status >= 0) {
+        const bitnet_metrics m = bitnet_engine_get_metrics(r->engine);
+        bitnet_metrics_validate(&m, &r->err);
+        if (m.n_generated < r->n_least)
+            r->err = (bitnet_error){BITNET_E_INVAL, "test", "tokens were lost"};
+        r->n_least = m.n_generated;
+        r->n_reads++;
+    }
+    return NULL;
+}
+
+static void metrics_are_read_whole_from_another_thread(void **state) {
+    (void)state;
+    reader r = {.engine = make_engine(NULL)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &r), 0);
+    for (int i = 0; i < 20; i++)
+        ask(r.engine, "The fox", 3);
+    atomic_store(&r.is_over, true);
+    pthread_join(thread, NULL);
+    if (r.err.status < 0) fail_msg("%s", r.err.text);
+    assert_true(r.n_reads > 0);
+    assert_int_equal(bitnet_engine_get_metrics(r.engine).n_generated, 60);
+    bitnet_engine_free(r.engine);
+}
+
 /* ---- and the tracker -----------------------------------------------------------------------------
  */
 
@@ -319,6 +356,7 @@ int main(void) {
         cmocka_unit_test(an_engine_measures_every_part_of_a_request),
         cmocka_unit_test(an_engines_metrics_are_those_of_its_requests_until_they_are_reset),
         cmocka_unit_test(a_request_cancelled_in_the_queue_counts_and_has_no_speed),
+        cmocka_unit_test(metrics_are_read_whole_from_another_thread),
         cmocka_unit_test(the_parts_of_a_request_reach_the_tracker_once_each),
     };
     return cmocka_run_group_tests(tests, test_shared_open, test_shared_close);

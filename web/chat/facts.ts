@@ -39,11 +39,13 @@ export function metricHelp(name: keyof Metrics): string {
 /** All numbers of an answer, each with its definition beside it. */
 export function metricsTable(metrics: Metrics): HTMLTableElement {
   const table = make("table", "metrics");
-  for (const { name, unit, label, definition } of METRIC_DEFINITIONS) {
+  for (const { name, unit, kind, label, definition } of METRIC_DEFINITIONS) {
+    const value = metrics[name];
+    const text = kind === "count" && value !== null ? count(value, unit.slice(1, -1)) : quantity(value, unit);
     const head = make("th", "", label);
     head.scope = "row";
     const row = make("tr");
-    row.append(head, make("td", "number", quantity(metrics[name], unit)), make("td", "", definition));
+    row.append(head, make("td", "number", text), make("td", "", definition));
     table.append(row);
   }
   return table;

@@ -219,6 +219,15 @@ static void apply(parse *p, const arg_rules *rules) {
     }
 }
 
+/* Of the options that fill the same place, the one that had the last word. */
+static const arg_opt *told_by(const parse *p, const arg_opt *o) {
+    const arg_opt *by = o;
+    for (const arg_opt *other = p->cmd->opts; other->name; other++)
+        if (other->dest == o->dest && p->from[other - p->cmd->opts] > p->from[by - p->cmd->opts])
+            by = other;
+    return by;
+}
+
 static cJSON *json_origin(const parse *p, const arg_rules *rules, const arg_opt *o) {
     char text[80];
     switch (p->from[o - p->cmd->opts]) {
@@ -243,9 +252,10 @@ static int print_config(const parse *p, const arg_rules *rules) {
     cJSON *options = cJSON_AddObjectToObject(all, "options");
     for (const arg_opt *o = p->cmd->opts; o->name; o++) {
         cJSON *entry = cJSON_AddObjectToObject(options, o->name);
-        const bool is_given = p->from[o - p->cmd->opts] != FROM_DEFAULT;
+        const arg_opt *by = told_by(p, o);
+        const bool is_given = p->from[by - p->cmd->opts] != FROM_DEFAULT;
         cJSON_AddItemToObject(entry, "value", arg_json(o, is_given));
-        cJSON_AddItemToObject(entry, "from", json_origin(p, rules, o));
+        cJSON_AddItemToObject(entry, "from", json_origin(p, rules, by));
     }
     return args_print_json(all);
 }

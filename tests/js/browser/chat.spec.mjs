@@ -64,7 +64,7 @@ test("the page loads the model with progress, answers, and shows its numbers", R
   await page.getByText("All numbers").click();
   const rows = await page.locator(".metrics tr").evaluateAll((all) => all.map((row) => [...row.cells].map((c) => c.textContent)));
   const found = new Map(rows.map(([label, value]) => [label, value]));
-  assert.equal(found.get("Tokens generated"), "40 tokens");
+  assert.deepEqual([found.get("Prompt tokens"), found.get("Tokens generated")], ["5 tokens", "40 tokens"]);
   assert.equal(found.get("Cache hit rate"), "0 %");
   assert.match(found.get("Tokenizer decode"), /^[\d.]+ (µs|ms|s)$/);
   assert.match(found.get("Memory"), /^[\d.]+ MB$/);

@@ -131,6 +131,19 @@ test("metrics come with each result and for all, with a definition each", async 
   assert.equal((await fresh.metrics()).n_requests, 0);
 });
 
+test("the same seed gives the same text and the same metrics, but for those of a clock", async (t) => {
+  const options = { maxTokens: 24, temp: 0.8, seed: 7 };
+  const answers = [];
+  for (const one of [await freshModel(t), await freshModel(t)]) answers.push(await one.generate(FIRST.text, options).result);
+  const comparable = ({ tokenIds, metrics }) => {
+    const clocked = METRIC_DEFINITIONS.filter(({ kind }) => kind === "time" || kind === "rate").map(({ name }) => name);
+    const rest = Object.entries(metrics).filter(([name]) => !clocked.includes(name));
+    return { tokenIds, rest };
+  };
+  assert.equal(comparable(answers[0]).rest.length, 6);
+  assert.deepEqual(comparable(answers[1]), comparable(answers[0]));
+});
+
 test("two loops over one generation share its tokens, and both end", async () => {
   const generation = model.generate(FIRST.text, { maxTokens: 40, temp: 0 });
   const seen = [];
