@@ -132,8 +132,7 @@ double bitnet_metrics_value(const bitnet_metrics *m, int32_t i) {
 /* ---- can it be true -----------------------------------------------------------------------------
  */
 
-#define ROUNDING                                                                                   \
-    1e-9 /* of a sum: far above that of doubles, far below a clock's step in a second */
+#define ROUNDING 1e-9 /* far above that of a sum of doubles, far below a clock's step */
 
 static const field *field_of(size_t offset) {
     const field *f = fields;

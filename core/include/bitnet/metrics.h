@@ -24,7 +24,7 @@ extern "C" {
  *   prefill_s     first step of the request -> logits of its prompt
  *   ttft_s        request accepted -> first token sampled
  *   decode_s      first token sampled -> end
- *   decode_pass_s within decode_s: forward passes, and logits that a sampler asked for afterwards
+ *   decode_pass_s forward passes behind the first token, and logits that a sampler asked for afterwards
  *   sample_s      within the sampler, of all tokens; logits computed for it alone are not in
  *   detokenize_s  tokens to text, stop strings looked for
  *   e2e_s         request accepted -> end
@@ -39,8 +39,7 @@ typedef struct bitnet_timings {
     int32_t n_drafted;         /* guessed ahead and checked, */
     int32_t n_accepted;        /* and those that were the tokens sampled */
     double tokenize_s, prefill_s, ttft_s, decode_s, decode_pass_s, sample_s, detokenize_s, e2e_s;
-    uint64_t
-        memory_size; /* bytes planned for model and context (bitnet_memory_plan); 0 = unknown */
+    uint64_t memory_size; /* bytes that model and context plan (bitnet_memory_plan); 0 = unknown */
 } bitnet_timings;
 
 typedef struct bitnet_metrics {
