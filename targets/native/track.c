@@ -22,12 +22,16 @@
 
 #define PUMP_MS        100
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
-#define PATIENCE_MS    500u
-#define SETTLE_MS      2000u /* for the hub to store the last messages; it takes about 100 ms */
+#define RING_CAP                                                                                   \
+    16384 /* records: more than a fast model makes while a block of pumps is left out */
+#define PATIENCE_MS 500u
+#define SETTLE_MS   2000u /* for the hub to store the last messages; it takes about 100 ms */
 
 struct track {
     bitnet_tracker *tracker;
+    bitnet_ops *ops;
     bitnet_ring *engine, *monitor;
+    bitnet_overhead overhead;   /* the pump thread's */
     bitnet_transport transport; /* owned by the report */
     uint64_t patient_until_ns;  /* until then the first pump waits for the connection */
     pthread_t thread;
@@ -60,7 +64,10 @@ static void *pump_main(void *arg) {
         pthread_mutex_unlock(&t->lock);
         uint64_t now = bitnet_os_now_ns();
         if (i % PUMPS_A_SECOND == 0) monitor_sample(m, t->monitor, now);
-        if (is_due(t, now)) bitnet_tracker_pump(t->tracker, now);
+        if (is_due(t, now) && bitnet_overhead_due(&t->overhead)) {
+            bitnet_overhead_record(&t->overhead, t->monitor, now);
+            bitnet_tracker_pump(t->tracker, now);
+        }
         struct timespec due = after_ms(PUMP_MS);
         pthread_mutex_lock(&t->lock);
         while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {
@@ -70,6 +77,11 @@ static void *pump_main(void *arg) {
     monitor_sample(m, t->monitor, bitnet_os_now_ns()); /* a short run has an end, and a peak, too */
     monitor_close(m);
     return NULL;
+}
+
+static bitnet_status measure_overhead(void *ctx, const bitnet_window *w) {
+    bitnet_overhead_window(&((track *)ctx)->overhead, w);
+    return BITNET_OK;
 }
 
 /* "AMD EPYC 9B14, 2 CPUs": enough to tell the rows of a board apart. */
@@ -118,17 +130,22 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
         return bitnet_fail(err, st, "track.memory", "no memory for the tracker");
     }
     track *t = calloc(1, sizeof *t);
-    if (!t || bitnet_tracker_create(&t->tracker, &(bitnet_tracker_desc){0}) < 0) {
+    if (!t ||
+        bitnet_tracker_create(&t->tracker, &(bitnet_tracker_desc){.ring_cap = RING_CAP}) < 0) {
         sink.close(sink.ctx);
         free(t);
         return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory for the tracker");
     }
     bitnet_tracker_add_sink(t->tracker, sink);
+    bitnet_tracker_add_sink(t->tracker, (bitnet_sink){.write = measure_overhead, .ctx = t});
     t->transport = transport;
     t->patient_until_ns = bitnet_os_now_ns() + PATIENCE_MS * 1000000u;
     t->engine = bitnet_tracker_ring(t->tracker);
     t->monitor = bitnet_tracker_ring(t->tracker);
-    if (!t->engine || !t->monitor || start_pump(t) < 0) {
+    st = bitnet_ops_create(&t->ops, &(bitnet_ops_desc){.listener = bitnet_tracker_take_op,
+                                                       .listener_ctx = t->tracker});
+    if (!t->engine || !t->monitor || st < 0 || start_pump(t) < 0) {
+        bitnet_ops_free(t->ops);
         bitnet_tracker_free(t->tracker);
         free(t);
         return bitnet_fail(err, BITNET_E_NOMEM, "track.memory",
@@ -136,6 +153,10 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
     }
     *out = t;
     return BITNET_OK;
+}
+
+bitnet_ops *track_ops(track *t) {
+    return t ? t->ops : NULL;
 }
 
 bitnet_ring *track_ring(track *t) {
@@ -164,6 +185,7 @@ void track_close(track *t) {
     pthread_cond_signal(&t->stop);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
+    bitnet_ops_free(t->ops); /* what never ended is reported as such */
     while (!is_due(t, bitnet_os_now_ns()))
         nap();
     settle(t);

@@ -1,4 +1,4 @@
-/* track.h: the tracker of a native program: rings, a pump thread, and a report to a hub. */
+/* track.h: the tracker of a native program: rings, operations, a pump thread, and a report to a hub. */
 #ifndef BITNET_TRACK_H
 #define BITNET_TRACK_H
 
@@ -12,6 +12,7 @@ typedef struct track track;
 bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model,
                          bitnet_error *err);
 bitnet_ring *track_ring(track *t); /* for the thread that steps the engine; t NULL = NULL */
+bitnet_ops *track_ops(track *t);   /* what is recorded there is reported; t NULL = NULL */
 void track_close(track *t);        /* pumps what is left, says bye; NULL is fine */
 
 #endif

@@ -86,9 +86,12 @@ EXPORT const char *bitnet_session_event_text(const bitnet_session *s);
 EXPORT size_t bitnet_session_event_text_len(const bitnet_session *s);
 EXPORT const bitnet_token *bitnet_session_event_prompt(const bitnet_session *s);
 EXPORT int32_t bitnet_session_event_n_prompt(const bitnet_session *s);
-/* Of an END event, as JSON: finish_reason and timings with the names of `bitnet run --json`, usage with
+/* Of an END event, as JSON: finish_reason, timings and metrics with the names of `bitnet run --json`, usage with
  * those of js/types.ts. */
 EXPORT const char *bitnet_session_event_end(bitnet_session *s);
+/* The metrics of all requests that have ended since load or the last reset, as JSON. */
+EXPORT const char *bitnet_session_metrics(bitnet_session *s);
+EXPORT void bitnet_session_reset_metrics(bitnet_session *s);
 
 /* As bitnet_tokenize: the number of tokens needed, or a negative status. */
 EXPORT int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len,

@@ -38,6 +38,8 @@ struct bitnet_session {
 
     bitnet_tracker *tracker;
     bitnet_ring *engine_ring, *monitor_ring;
+    bitnet_ops *ops;
+    bitnet_overhead overhead;
     bitnet_sink report;         /* write is NULL while nobody listens */
     bitnet_ws *ws;              /* the report's transport; NULL when it goes to the mailbox */
     bitnet_mail *mail;          /* outlives the report: its last message is read after it */

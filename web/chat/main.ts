@@ -202,14 +202,11 @@ async function stream(m: Model, story: Story, generation: Generation, s: Samplin
     story.append(text);
     keepAtEnd();
   }
-  const { text, finishReason, timings } = await generation.result;
+  const { text, finishReason, metrics } = await generation.result;
   const { tier, threads, threadsReason } = m.info;
-  const decodeS = timings.e2e_s - timings.ttft_s;
   story.end({
-    ttftS: timings.n_generated > 0 ? timings.ttft_s : undefined,
-    tokensPerS: timings.n_generated > 1 && decodeS > 0 ? (timings.n_generated - 1) / decodeS : undefined,
+    metrics,
     expected: expected?.tokensPerSecond,
-    nGenerated: timings.n_generated,
     tier,
     threads,
     threadsReason,

@@ -32,6 +32,9 @@ static int print_answer(const run *r, answer *a, const bitnet_request *req,
     if (req->sampler.temp > 0)
         fprintf(stderr, " | seed %llu", (unsigned long long)req->sampler.seed);
     fprintf(stderr, "\n");
+    const bitnet_metrics m = bitnet_metrics_of(&a->timings);
+    answer_print_split(stderr, &m);
+    fprintf(stderr, "\n");
     return 0;
 }
 
@@ -57,8 +60,9 @@ static int run_request(const run *r, bitnet_engine *engine, const bitnet_request
 static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, char **file_text) {
     bitnet_error err = {0};
     size_t prompt_len = 0;
-    bitnet_status st = sampling_finish(&r->sampling, &err);
-    if (st >= 0) st = load_model(l, &r->load, &err);
+    sampling_draw_seed(&r->sampling);
+    sampling_plan_context(&r->sampling, &r->load, r->n_ctx, r->n_batch);
+    bitnet_status st = load_model(l, &r->load, &err);
     if (st >= 0 && r->file) st = load_text(file_text, &prompt_len, r->file, PROMPT_CAP, &err);
     if (st >= 0 && r->track_url) st = track_open(tracking, r->track_url, "cli", l->model, &err);
     if (st < 0) return args_fail(&err);
@@ -67,6 +71,7 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
                              .n_ctx = r->n_ctx,
                              .n_batch = r->n_batch,
                              .ring = track_ring(*tracking),
+                             .ops = track_ops(*tracking),
                              .n_draft = sampling_n_draft(&r->sampling),
                              .n_draft_min = r->sampling.draft_min};
     if (bitnet_engine_create(engine, &ed, &err) < 0) return args_fail(&err);
@@ -82,9 +87,20 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
     return run_request(r, *engine, &req, &info);
 }
 
-static int complain(const char *text) {
+static bool complain(const char *text) {
     fprintf(stderr, "bitnet: error: %s\n", text);
-    return EX_USAGE;
+    return false;
+}
+
+static bool check(void *user, bool will_run) {
+    run *r = user;
+    bool is_ok = sampling_check(&r->sampling);
+    is_ok = load_check(&r->load) && is_ok;
+    if (r->n_logprobs >= 0 && !r->is_json)
+        is_ok = complain("--logprobs is for --json, which is missing [usage.logprobs]");
+    if (will_run ? !r->prompt == !r->file : r->prompt && r->file)
+        is_ok = complain("give the prompt with -p TEXT or -f FILE, one of the two [usage.prompt]");
+    return is_ok;
 }
 
 int cmd_run(int argc, char **argv) {
@@ -115,12 +131,9 @@ int cmd_run(int argc, char **argv) {
                          opts,
                          NULL,
                          0};
-    int code = args_parse(&cmd, argc, argv);
+    const arg_rules rules = {"deterministic", sampling_deterministic, check, &r};
+    int code = args_parse_with(&cmd, &rules, argc, argv);
     if (code >= 0) return code;
-    if (!r.prompt == !r.file)
-        return complain("give the prompt with -p TEXT or -f FILE, one of the two [usage.prompt]");
-    if (r.n_logprobs >= 0 && !r.is_json)
-        return complain("--logprobs is for --json, which is missing [usage.logprobs]");
 
     answer_catch_sigint(true);
     loaded l = {0};

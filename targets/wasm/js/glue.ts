@@ -51,6 +51,8 @@ export interface Glue {
   _bitnet_session_event_prompt(session: number): number;
   _bitnet_session_event_n_prompt(session: number): number;
   _bitnet_session_event_end(session: number): number;
+  _bitnet_session_metrics(session: number): number;
+  _bitnet_session_reset_metrics(session: number): void;
   _bitnet_session_tokenize(
     session: number,
     text: number,

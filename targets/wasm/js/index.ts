@@ -24,6 +24,7 @@ import type {
   Generation,
   LoadOptions,
   LoadProgress,
+  Metrics,
   Model,
   ModelInfo,
   ModelSource,
@@ -37,6 +38,7 @@ import type {
 } from "./types.js";
 
 export { BitnetError } from "./errors.js";
+export { METRIC_DEFINITIONS } from "./metrics.gen.js";
 export { storage } from "./storage.js";
 export * from "./types.js";
 export type { TrackerMessage } from "./tracker.js";
@@ -238,6 +240,14 @@ class WorkerModel implements Model {
     } finally {
       stopListening();
     }
+  }
+
+  metrics(): Promise<Metrics> {
+    return this.client.call({ op: "metrics" }).done;
+  }
+
+  resetMetrics(): Promise<void> {
+    return this.client.call({ op: "resetMetrics" }).done;
   }
 
   saveState(): Promise<ArrayBuffer> {

@@ -10,21 +10,19 @@ import type { RawSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
 import type { HeadSource } from "./header.js";
 import type { WorkerPort } from "./host.js";
-import type { LoadHow, SessionRequest } from "./session.js";
+import type { LoadHow, SessionEnd, SessionRequest } from "./session.js";
 import type {
   CacheMode,
   ChatMessage,
-  FinishReason,
   GeneratedToken,
   LoadProgress,
+  Metrics,
   ModelInfo,
   Perplexity,
   PerplexityProgress,
   Prediction,
   Tier,
-  Timings,
   TrackState,
-  Usage,
 } from "./types.js";
 
 /** One word, 0 until it is to stop; undefined where no memory can be shared. */
@@ -72,17 +70,16 @@ export type Request =
   | { op: "tokenize"; text: string; bos: boolean; special: boolean }
   | { op: "detokenize"; tokenIds: readonly number[] }
   | { op: "chatTemplate"; messages: readonly ChatMessage[] }
+  | { op: "metrics" }
+  | { op: "resetMetrics" }
   | { op: "saveState" }
   | { op: "loadState"; state: ArrayBuffer }
   | { op: "jsHeap"; bytes: number }
   | { op: "abort"; target: number }
   | { op: "dispose" };
 
-export interface GenerateEnd {
+export interface GenerateEnd extends SessionEnd {
   text: string;
-  finishReason: FinishReason;
-  usage: Usage;
-  timings: Timings;
 }
 
 /** What "done" carries, by request. */
@@ -94,6 +91,8 @@ export interface Results {
   tokenize: number[];
   detokenize: string;
   chatTemplate: string;
+  metrics: Metrics;
+  resetMetrics: undefined;
   saveState: ArrayBuffer;
   loadState: undefined;
   jsHeap: undefined;

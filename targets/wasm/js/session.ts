@@ -11,6 +11,7 @@ import type {
   CacheType,
   ChatMessage,
   FinishReason,
+  Metrics,
   ModelInfo,
   PerplexityProgress,
   Switch,
@@ -65,10 +66,18 @@ export interface SessionRequest {
   seed: bigint;
 }
 
+/** How a generation ended, and what was measured of it. */
+export interface SessionEnd {
+  finishReason: FinishReason;
+  usage: Usage;
+  timings: Timings;
+  metrics: Metrics;
+}
+
 export type SessionEvent =
   | { kind: "prompt"; request: number; tokenIds: number[] }
   | { kind: "token"; request: number; token: number; text: string }
-  | { kind: "end"; request: number; text: string; finishReason: FinishReason; usage: Usage; timings: Timings }
+  | ({ kind: "end"; request: number; text: string } & SessionEnd)
   | { kind: "error"; request: number; error: BitnetError };
 
 const EVENT_PROMPT = 1;
@@ -208,14 +217,20 @@ export class Session {
     if (kind === EVENT_TOKEN) {
       return { kind: "token", request, token: this.glue._bitnet_session_event_token(this.self), text };
     }
-    const end = JSON.parse(this.text(this.glue._bitnet_session_event_end(this.self))) as {
-      finish_reason: FinishReason | "error";
-      usage: Usage;
-      timings: Timings;
-    };
-    if (end.finish_reason === "error") return { kind: "error", request, error: this.error() };
-    const { finish_reason: finishReason, usage, timings } = end;
-    return { kind: "end", request, text, finishReason, usage, timings };
+    const { finish_reason: finishReason, ...measured } = JSON.parse(
+      this.text(this.glue._bitnet_session_event_end(this.self)),
+    ) as Omit<SessionEnd, "finishReason"> & { finish_reason: FinishReason | "error" };
+    if (finishReason === "error") return { kind: "error", request, error: this.error() };
+    return { kind: "end", request, text, finishReason, ...measured };
+  }
+
+  /** Of all requests that have ended since load, or since the last reset. */
+  metrics(): Metrics {
+    return JSON.parse(this.text(this.glue._bitnet_session_metrics(this.self))) as Metrics;
+  }
+
+  resetMetrics(): void {
+    this.glue._bitnet_session_reset_metrics(this.self);
   }
 
   tokenize(text: string, bos: boolean, special: boolean): number[] {

@@ -2,7 +2,10 @@
  *
  * Names that also occur in `bitnet run --json` are spelled as there.
  */
+import type { Metrics } from "./metrics.gen.js";
 import type { TrackerMessage } from "./tracker.js";
+
+export type { MetricDefinition, Metrics } from "./metrics.gen.js";
 
 declare global {
   interface SymbolConstructor {
@@ -282,7 +285,7 @@ export interface GenerateOptions {
 
 export type FinishReason = "stop" | "length" | "cancelled";
 
-/** See bitnet/engine.h for the definitions. */
+/** As the engine takes them, 0 where there was nothing to take; bitnet/metrics.h has the definitions. */
 export interface Timings {
   n_prompt: number;
   n_prompt_computed: number;
@@ -293,7 +296,9 @@ export interface Timings {
   prefill_s: number;
   ttft_s: number;
   decode_s: number;
+  decode_pass_s: number;
   sample_s: number;
+  detokenize_s: number;
   e2e_s: number;
 }
 
@@ -313,6 +318,8 @@ export interface GenerateResult {
   finishReason: FinishReason;
   usage: Usage;
   timings: Timings;
+  /** What follows from the timings; null where nothing was measured. */
+  metrics: Metrics;
   /** The one that was used; as text, since a number would lose bits. */
   seed: string;
 }
@@ -367,6 +374,9 @@ export interface Model {
   chatTemplate(messages: readonly ChatMessage[]): Promise<string>;
   /** Of a text, in chunks of at most 512 tokens. Generations go on meanwhile. */
   perplexity(text: string, options?: PerplexityOptions): Promise<Perplexity>;
+  /** Of all generations since the model was loaded or its metrics were reset; times and counts are sums. */
+  metrics(): Promise<Metrics>;
+  resetMetrics(): Promise<void>;
   /** What the model has read and written last, with all it computed for that: a prompt that begins alike is
    * not computed again after loadState, in this or another page. Only while nothing is generated. */
   saveState(): Promise<ArrayBuffer>;

@@ -5,6 +5,7 @@
  *   generate      queues a request; several run one after the other, oldest first (running.ts)  prompt, tokens…
  *   perplexity    queues a text; computed between the steps of the others                      score…
  *   tokenize, detokenize, chatTemplate   text <-> ids, a conversation as text
+ *   metrics, resetMetrics                what was measured of all generations
  *   saveState, loadState                 the KV cache as bytes, while nothing is generated
  *   predict       what a model would do here (predict.ts)
  *   jsHeap        what the page measured of its own heap, for the report (heap.ts)
@@ -174,6 +175,10 @@ async function handle(id: number, request: Request): Promise<void> {
       return done(theSession().detokenize(request.tokenIds));
     case "chatTemplate":
       return done(theSession().chatText(request.messages));
+    case "metrics":
+      return done(theSession().metrics());
+    case "resetMetrics":
+      return done(theSession().resetMetrics());
     case "saveState":
       return saveState(id);
     case "loadState":
