@@ -65,10 +65,11 @@ endfunction()
 function(bitnet_wasm_module name core)
     add_executable(${name} ${ARGN})
     target_link_libraries(${name} PRIVATE ${core} bitnet_warnings)
+    target_include_directories(${name} PRIVATE targets)
     set_target_properties(${name} PROPERTIES SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/build/wasm)
 endfunction()
 
-file(GLOB wasm_sources CONFIGURE_DEPENDS targets/wasm/*.c targets/wasm/probe/*.c)
+file(GLOB wasm_sources CONFIGURE_DEPENDS targets/wasm/*.c targets/wasm/probe/*.c targets/rates.c)
 list(FILTER wasm_sources EXCLUDE REGEX "os_wasm\.c$")
 set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free
     -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)
