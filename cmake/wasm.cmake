@@ -49,6 +49,9 @@ file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*
 list(APPEND wasm_cold core/backend/cpu.c core/backend/cpu_tune.c core/backend/cpu_weights.c core/kernels/tern5_pack.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
 set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
+# And what has no loop over anything large, smaller still.
+file(GLOB wasm_coldest CONFIGURE_DEPENDS core/cache/*.c core/engine/*.c core/tracker/*.c targets/wasm/*.c)
+set_source_files_properties(${wasm_coldest} PROPERTIES COMPILE_OPTIONS "-Oz")
 set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")
 # Once, but over every weight of the head: vectors, and nothing more.
 set_source_files_properties(core/backend/cpu_planes.c core/kernels/scan_pack.c PROPERTIES COMPILE_OPTIONS

@@ -213,6 +213,11 @@ static void cpu_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
     cpu_tell_work(be, w->row_size, 0, 0);
 }
 
+void bitnet_cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
+                          size_t n_mac_f32) {
+    be->watch->work(be->watch->ctx, bytes, n_mac_i8, n_mac_f32);
+}
+
 static void cpu_watch(bitnet_backend *be, const bitnet_watch *w) {
     bitnet_os_mutex_lock(&be->lock);
     be->watch = w;

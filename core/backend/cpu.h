@@ -107,9 +107,11 @@ static inline size_t cpu_decoded_k(const bitnet_backend *be, const bitnet_backen
     return (size_t)(is_head ? n->n_embd : n->k_blocks);
 }
 
+void bitnet_cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
+                          size_t n_mac_f32); /* cpu.c */
 static inline void cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
                                  size_t n_mac_f32) {
-    if (be->watch) be->watch->work(be->watch->ctx, bytes, n_mac_i8, n_mac_f32);
+    if (be->watch) bitnet_cpu_tell_work(be, bytes, n_mac_i8, n_mac_f32);
 }
 
 /* How many items of n elements each are worth a thread. */

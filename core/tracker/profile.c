@@ -2,26 +2,28 @@
 #include "tracker/profile.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#define ROLE_CAP sizeof((profile_kernel){0}.role)
 
 /* ---- which kernel a weight is for ----------------------------------------------------------------
  */
 
 /* "blk.7.ffn_down.weight" -> 7 and "ffn_down", "output_norm.weight" -> -1 and "output_norm". What a file calls its
  * tensors ends up in JSON and in labels: nothing but letters, digits and _ does. */
-static int32_t split_name(const char *name, char role[28]) {
+static int32_t split_name(const char *name, char role[ROLE_CAP]) {
     int32_t layer = -1;
-    if (!strncmp(name, "blk.", 4)) {
-        char *end;
-        layer =
-            (int32_t)strtol(name + 4, &end, 10); /* one of the model's: its loader found the name */
-        name = *end == '.' ? end + 1 : end;
+    size_t n = 0;
+    if (!strncmp(name, "blk.", 4))
+        for (layer = 0, name += 4; *name && *name++ != '.';) /* a layer that the loader found */
+            layer = 10 * layer + name[-1] - '0';
+    for (; n < ROLE_CAP - 1 && name[n] && name[n] != '.'; n++) {
+        const char c = name[n];
+        const bool is_plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        role[n] = is_plain ? c : '_';
     }
-    snprintf(role, 28, "%.*s", (int)strcspn(name, "."), name);
-    for (char *c = role; *c; c++)
-        if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9'))
-            *c = '_';
+    role[n] = 0;
     return layer;
 }
 
@@ -75,7 +77,7 @@ const profile_weight *profile_find(const bitnet_profile *p, const bitnet_weight 
 
 static bitnet_status list_weights(bitnet_profile *p) {
     bitnet_bound b;
-    char role[28];
+    char role[ROLE_CAP];
     uint32_t n = 0;
     while (bitnet_model_get_bound(p->model, (int32_t)n, &b))
         n++;

@@ -17,10 +17,12 @@ import type {
   FinishReason,
   GeneratedToken,
   LoadProgress,
+  MachineBounds,
   ModelInfo,
   Perplexity,
   PerplexityProgress,
   Prediction,
+  ProfileReport,
   Tier,
   Timings,
   TrackState,
@@ -64,6 +66,26 @@ export interface PredictRequest extends Pick<LoadRequest, "threads" | "tier" | "
   source: HeadSource;
 }
 
+export type { MachineBounds };
+export interface MeasureRequest extends Pick<LoadRequest, "threads" | "tier" | "baseUrl"> {
+  tokenBytes: number;
+}
+
+/** What a page did, in milliseconds of its performance.now(). */
+export interface PageEvent {
+  name: string;
+  begin: number;
+  end: number;
+  args: Record<string, unknown>;
+}
+
+/** What to add to the page's performance.now() to have the worker's, and by how much that may be wrong. */
+export interface PageClock {
+  offset: number;
+  error: number;
+  by: string;
+}
+
 export type Request =
   | LoadRequest
   | PredictRequest
@@ -74,6 +96,12 @@ export type Request =
   | { op: "chatTemplate"; messages: readonly ChatMessage[] }
   | { op: "saveState" }
   | { op: "loadState"; state: ArrayBuffer }
+  | { op: "clock" }
+  | ({ op: "measure" } & MeasureRequest)
+  | { op: "profile"; bounds: MachineBounds; maxEvents: number }
+  | { op: "profileReport" }
+  | { op: "profileTrace"; page: readonly PageEvent[]; clock: PageClock }
+  | { op: "profileStop" }
   | { op: "abort"; target: number }
   | { op: "dispose" };
 
@@ -95,6 +123,12 @@ export interface Results {
   chatTemplate: string;
   saveState: ArrayBuffer;
   loadState: undefined;
+  clock: { now: number; origin: number };
+  measure: MachineBounds;
+  profile: undefined;
+  profileReport: ProfileReport;
+  profileTrace: Blob;
+  profileStop: undefined;
   abort: undefined;
   dispose: undefined;
 }
@@ -117,6 +151,8 @@ interface Pending {
 }
 
 export class WorkerClient {
+  /** Told what the page does for requests, while somebody wants to know. */
+  observer: ((event: PageEvent) => void) | undefined;
   private readonly pending = new Map<number, Pending>();
   private lastId = 0;
   private dead: BitnetError | undefined;
@@ -126,7 +162,7 @@ export class WorkerClient {
     private readonly onNotice: (notice: Notice) => void,
   ) {
     const onFailure = (what: string): void => this.fail(new BitnetError("worker.failed", what));
-    worker.listen((message) => this.receive(message as Reply | Notice), onFailure);
+    worker.listen((message) => this.observe(message as Reply | Notice), onFailure);
   }
 
   /** The id is for abort. */
@@ -138,9 +174,11 @@ export class WorkerClient {
     const id = ++this.lastId;
     const done = new Promise<Results[R["op"]]>((resolve, reject) => {
       if (this.dead) return reject(this.dead);
+      const begin = performance.now();
       this.worker.post({ id, ...request }, transfer); /* throws for what cannot be cloned, which nobody will answer */
       this.pending.set(id, { onEvent, resolve, reject });
       this.worker.keepAlive(true);
+      this.observer?.({ name: `request ${request.op}`, begin, end: performance.now(), args: {} });
     });
     return { id, done };
   }
@@ -149,6 +187,19 @@ export class WorkerClient {
   terminate(error: BitnetError): void {
     this.worker.terminate();
     this.fail(error);
+  }
+
+  /** The last request was answered. */
+  end(): void {
+    this.terminate(new BitnetError("aborted", "The worker was ended."));
+  }
+
+  private observe(reply: Reply | Notice): void {
+    if (!this.observer) return this.receive(reply);
+    const begin = performance.now();
+    this.receive(reply);
+    const args = reply.type === "tokens" ? { tokens: reply.tokens.length } : {};
+    this.observer({ name: `receive ${reply.type}`, begin, end: performance.now(), args });
   }
 
   private receive(reply: Reply | Notice): void {
