@@ -3,7 +3,7 @@
  */
 import type { KernelWork, Model, Profile, ProfileReport } from "libbitnet";
 import { byId, make, setText } from "../shared/dom";
-import { decimal, NOT_MEASURED, quantity } from "../shared/format";
+import { count, decimal, NOT_MEASURED, quantity } from "../shared/format";
 import { showError } from "./panel";
 
 const toggle = byId("profile-toggle", HTMLButtonElement);
@@ -16,10 +16,11 @@ const percent = (share: number | undefined): string =>
 
 function row(work: KernelWork, allSeconds: number): HTMLTableRowElement {
   const tr = make("tr");
+  const isMeasured = work.seconds > 0; /* a browser's clock has steps of 5 or 100 µs */
   const cells = [
-    percent(work.seconds / allSeconds),
-    quantity(work.seconds / work.calls, "s"),
-    work.bytes > 0 ? `${quantity(work.bytes / work.seconds, "By")}/s` : NOT_MEASURED,
+    isMeasured ? percent(work.seconds / allSeconds) : NOT_MEASURED,
+    isMeasured ? quantity(work.seconds / work.calls, "s") : NOT_MEASURED,
+    isMeasured && work.bytes > 0 ? `${quantity(work.bytes / work.seconds, "By")}/s` : NOT_MEASURED,
     percent(work.roofline),
   ];
   const name = make("th", "", work.kernel);
@@ -44,7 +45,8 @@ function body(title: string, kernels: readonly KernelWork[]): HTMLTableSectionEl
 export function machineText({ machine }: ProfileReport): string {
   const { threads, bytesPerSecond, int8OperationsPerSecond } = machine;
   const macs = decimal(int8OperationsPerSecond / 1e9);
-  return `This device, on ${threads} thread${threads === 1 ? "" : "s"}: ${quantity(bytesPerSecond, "By")}/s, ${macs} G multiply-adds a second.`;
+  const bytes = quantity(bytesPerSecond, "By");
+  return `This device, on ${count(threads, "thread")}: ${bytes}/s, ${macs} G multiply-adds a second.`;
 }
 
 function saveAs(blob: Blob, name: string): void {

@@ -71,8 +71,9 @@ export interface MeasureRequest extends Pick<LoadRequest, "threads" | "tier" | "
   tokenBytes: number;
 }
 
-/** What a page did, in milliseconds of its performance.now(). */
+/** What a page did, in milliseconds of its performance.now(); with an id: what it waited for meanwhile. */
 export interface PageEvent {
+  id?: number;
   name: string;
   begin: number;
   end: number;
@@ -145,6 +146,8 @@ export type Notice = { id: 0; type: "track"; track: TrackState } | { id: 0; type
 type EventReply = Exclude<Reply, { type: "done" | "error" }>;
 
 interface Pending {
+  op: string;
+  begin: number;
   onEvent: (reply: EventReply) => void;
   resolve: (value: never) => void;
   reject: (error: BitnetError) => void;
@@ -176,7 +179,7 @@ export class WorkerClient {
       if (this.dead) return reject(this.dead);
       const begin = performance.now();
       this.worker.post({ id, ...request }, transfer); /* throws for what cannot be cloned, which nobody will answer */
-      this.pending.set(id, { onEvent, resolve, reject });
+      this.pending.set(id, { op: request.op, begin, onEvent, resolve, reject });
       this.worker.keepAlive(true);
       this.observer?.({ name: `request ${request.op}`, begin, end: performance.now(), args: {} });
     });
@@ -208,6 +211,8 @@ export class WorkerClient {
     if (!pending) return;
     if (reply.type !== "done" && reply.type !== "error") return pending.onEvent(reply);
     this.pending.delete(reply.id);
+    const { op: name, begin } = pending;
+    this.observer?.({ id: reply.id, name, begin, end: performance.now(), args: {} });
     if (this.pending.size === 0) this.worker.keepAlive(false);
     if (reply.type === "done") pending.resolve(reply.value as never);
     else pending.reject(errorFrom(reply.error));

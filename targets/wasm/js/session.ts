@@ -364,8 +364,8 @@ export class Session {
     const view = new DataView(this.memory.buffer, at, 32);
     const [span, n] = [view.getUint32(0, true), view.getInt32(4, true)];
     const rows = this.heap().slice(span, span + n * SPAN_SIZE);
-    const [offset, error, nDropped] = [8, 16, 24].map((field) => view.getFloat64(field, true)) as [number, number, number];
-    return { rows, offset, error, nDropped };
+    const [offset, error] = [view.getFloat64(8, true), view.getFloat64(16, true)];
+    return { rows, offset, error, nDropped: view.getFloat64(24, true) };
   }
 
   profileClear(): void {

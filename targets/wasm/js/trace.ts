@@ -64,6 +64,13 @@ class Writer {
     this.put({ ph: "X", tid, cat, name, ts: round(begin / 1000), dur: round((end - begin) / 1000), args });
   }
 
+  /** May overlap with others of the same thread. */
+  waiting(tid: number, id: number, name: string, beginNs: number, endNs: number): void {
+    for (const [ph, ns] of [["b", beginNs], ["e", endNs]] as const) {
+      this.put({ ph, tid, id, cat: "request", name, ts: round(Math.max(0, ns - this.baseNs) / 1000) });
+    }
+  }
+
   counter(name: string, atNs: number, value: number): void {
     this.put({ ph: "C", tid: 0, name, ts: round(Math.max(0, atNs - this.baseNs) / 1000), args: { value } });
   }
@@ -127,8 +134,10 @@ export function makeTrace(profiler: Profiler, info: ModelInfo, page: readonly Pa
   });
   to.name(PAGE, "page");
   for (const { name, begin, end } of profiler.marks) to.span(ENGINE, "message", name, fromMs(begin), fromMs(end), {});
-  for (const { name, begin, end, args } of page) {
-    to.span(PAGE, "page", name, fromMs(begin + clock.offset), fromMs(end + clock.offset), args);
+  for (const { id, name, begin, end, args } of page) {
+    const [beginNs, endNs] = [fromMs(begin + clock.offset), fromMs(end + clock.offset)];
+    if (id === undefined) to.span(PAGE, "page", name, beginNs, endNs, args);
+    else to.waiting(PAGE, id, name, beginNs, endNs);
   }
   for (const { name, at, value } of profiler.points) to.counter(name, fromMs(at), value);
   const { name, backend, tier, tokenBytes } = info;

@@ -198,7 +198,7 @@ async function handle(id: number, request: Request): Promise<void> {
     case "predict":
       return done(await predict({ ...request, source: await local(request.source) }));
     case "clock":
-      return done({ now: performance.now(), origin: performance.timeOrigin });
+      return send({ id, type: "done", value: { now: performance.now(), origin: performance.timeOrigin } }, []);
     case "measure":
       return done(await measure(request));
     case "profile":

@@ -11,8 +11,9 @@ const ns = (event, key) => Math.round(event[key] * 1000);
 const endOf = (event) => ns(event, "ts") + ns(event, "dur");
 const holds = (outer, inner) => ns(outer, "ts") <= ns(inner, "ts") && endOf(inner) <= endOf(outer);
 
-/* A clock of 5 µs puts what is shorter at the begin or the end of what holds it, and a thread's slice as far outside. */
+/* A clock of 5 µs puts what is shorter at the begin or the end of what holds it, or that far outside. */
 const CLOCK_STEP_NS = 5000;
+const MOST_ERROR_US = 10_000; /* a thread may wait for its core as long as a time slice lasts; 15 to 30 when idle */
 
 function assertNests(spans, slack) {
   const stack = [];
@@ -51,15 +52,18 @@ async function saveTrace(page) {
 
 test("the page saves a trace of all threads on one clock, whose bytes are the model's", REAL, async (t) => {
   const page = await openProfiled(t, "&threads=2");
-  assert.match(await page.locator("#profile-status").textContent(), /^This device, on 2 threads: [\d.]+ GB\/s, [\d.,]+ G multiply-adds a second\.$/);
-  assert.equal(await ask(page, FIRST.text), FIRST.greedy40_text.slice(0, (await page.locator(".answer").textContent()).length));
+  const bounds = /^This device, on 2 threads: [\d.,]+ [MG]B\/s, [\d.,]+ G multiply-adds a second\.$/;
+  assert.match(await page.locator("#profile-status").textContent(), bounds);
+  const answer = await ask(page, FIRST.text);
+  assert.ok(answer.length > 20 && FIRST.greedy40_text.startsWith(answer), answer);
   const { traceEvents, otherData, displayTimeUnit } = await saveTrace(page);
   assert.equal(displayTimeUnit, "ns");
 
   const named = new Map(traceEvents.filter(({ ph }) => ph === "M").map((e) => [e.tid, e.args.name]));
   assert.deepEqual(Object.fromEntries(named), { 0: "libbitnet", 1: "engine", 2: "worker 1", 1000: "page" });
   const spans = traceEvents.filter(({ ph }) => ph === "X");
-  assert.deepEqual([...new Set(spans.map(({ tid }) => tid))].sort((a, b) => a - b), [1, 2, 1000], "every thread did something");
+  const active = [...new Set(spans.map(({ tid }) => tid))].sort((a, b) => a - b);
+  assert.deepEqual(active, [1, 2, 1000], "every thread did something");
   assert.equal(otherData.dropped_spans, 0);
   assert.equal(otherData.cut_events, 0);
 
@@ -90,19 +94,27 @@ test("the page saves a trace of all threads on one clock, whose bytes are the mo
   const [, workerError] = otherData.clock_error_us;
   const slack = Math.ceil(workerError * 1000) + 2 * CLOCK_STEP_NS;
   for (const slice of by(2, "slice")) {
-    const outer = kernels.find((kernel) => ns(kernel, "ts") - slack <= ns(slice, "ts") && endOf(slice) <= endOf(kernel) + slack);
+    const [begin, end] = [ns(slice, "ts") + slack, endOf(slice) - slack];
+    const outer = kernels.some((kernel) => ns(kernel, "ts") <= begin && end <= endOf(kernel));
     assert.ok(outer, `${JSON.stringify(slice)} lies in no operation, within ${slack} ns`);
   }
-  assert.ok(workerError < 10_000, `the worker's clock is known to ${workerError} µs`);
-  assert.ok(otherData.page_clock_error_us < 10_000, `the page's clock is known to ${otherData.page_clock_error_us} µs`);
-  assert.ok(otherData.clock_resolution_us <= 110, `the clock's step is ${otherData.clock_resolution_us} µs`);
+  const { page_clock_error_us: pageError, clock_resolution_us: step } = otherData;
+  assert.ok(workerError < MOST_ERROR_US, `the worker's clock is known to ${workerError} µs`);
+  assert.ok(pageError < MOST_ERROR_US, `the page's clock is known to ${pageError} µs`);
+  assert.ok(step > 0 && step <= 110, `the clock's step is ${step} µs`);
 
   assert.ok(by(1000, "page").some(({ name }) => name === "request generate"));
   const received = by(1000, "page").filter(({ name }) => name === "receive tokens");
   const sent = by(1, "message").filter(({ name }) => name === "send tokens");
   assert.ok(sent.length > 0 && received.length === sent.length, `${sent.length} sent, ${received.length} received`);
-  const late = Math.ceil(otherData.page_clock_error_us * 1000) + CLOCK_STEP_NS;
-  received.forEach((event, i) => assert.ok(endOf(event) + late >= ns(sent[i], "ts"), "a message is received after it was sent"));
+  const late = Math.ceil(pageError * 1000) + CLOCK_STEP_NS;
+  received.forEach((event, i) => {
+    assert.ok(endOf(event) + late >= ns(sent[i], "ts"), "a message is received after it was sent");
+  });
+  const asked = traceEvents.filter(({ ph, name }) => "be".includes(ph) && name === "generate");
+  assert.deepEqual(asked.map(({ ph }) => ph), ["b", "e"], "the request, from the page's side");
+  const [begin, end] = asked.map((event) => ns(event, "ts"));
+  assert.ok(steps.every((step) => ns(step, "ts") + late >= begin && endOf(step) <= end + late), "it holds all steps");
   const counters = new Set(traceEvents.filter(({ ph }) => ph === "C").map(({ name }) => name));
   assert.deepEqual([...counters].sort(), ["KV cache bytes", "heap bytes", "tokens/s"]);
   page.assertClean();
@@ -148,7 +160,8 @@ test("a trace that grows too long is cut, and one profile is open at a time", RE
     await profile.stop();
     const [closed, wrong] = [await errorOf(profile.trace()), await errorOf(model.profile({ maxEvents: 0 }))];
     await model.dispose();
-    return { second, closed, wrong, cut: trace.otherData.cut_events, n: trace.traceEvents.filter(({ ph, tid }) => ph !== "M" && tid !== 1000).length };
+    const events = trace.traceEvents.filter(({ ph, tid }) => ph !== "M" && tid !== 1000);
+    return { second, closed, wrong, cut: trace.otherData.cut_events, n: events.length };
   });
   assert.deepEqual([got.second, got.closed, got.wrong], ["profile.busy", "profile.closed", "options"]);
   assert.equal(got.n, 50);
