@@ -53,6 +53,16 @@ set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
 file(GLOB wasm_coldest CONFIGURE_DEPENDS core/cache/*.c core/engine/*.c core/tracker/*.c targets/wasm/*.c)
 set_source_files_properties(${wasm_coldest} PROPERTIES COMPILE_OPTIONS "-Oz")
 set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")
+# Plain kernels that nothing but the module's test of itself runs: those with a faster variant, and those without one
+# that pays (core/backend/cpu_tune.c, cpu_sparse.c).
+set(wasm_unused tern5_matvec tern5_unpack tern_cols tern_rows)
+foreach(src ${wasm_kernels})
+    string(REGEX REPLACE ".*/(.*)_[^_]*\\.c$" "\\1" slot ${src})
+    list(APPEND wasm_unused ${slot})
+endforeach()
+foreach(slot ${wasm_unused})
+    set_source_files_properties(core/kernels/c/${slot}.c PROPERTIES COMPILE_OPTIONS "-Os")
+endforeach()
 # Once, but over every weight of the head: vectors, and nothing more.
 set_source_files_properties(core/backend/cpu_planes.c core/kernels/scan_pack.c PROPERTIES COMPILE_OPTIONS
                             "-O2;-fno-unroll-loops")

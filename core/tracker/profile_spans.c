@@ -85,8 +85,9 @@ bitnet_clock bitnet_profile_clock(const bitnet_profile *p, int32_t thread) {
     if (thread == 0) return (bitnet_clock){0};
     if (t->clock_min == INT64_MIN || t->clock_max == INT64_MAX)
         return (bitnet_clock){.error_ns = UINT64_MAX};
-    const int64_t middle = t->clock_min + (t->clock_max - t->clock_min) / 2;
-    const uint64_t error = (uint64_t)(t->clock_max - t->clock_min + 1) / 2;
+    const int64_t width = t->clock_max - t->clock_min; /* below 0 where clocks have steps */
+    const int64_t middle = t->clock_min + width / 2;
+    const uint64_t error = (uint64_t)(width < 0 ? -width : width) / 2 + 1;
     /* one clock, as far as can be told: nothing is moved */
     if (t->clock_min <= 0 && t->clock_max >= 0) return (bitnet_clock){0, error};
     return (bitnet_clock){middle, error};

@@ -115,12 +115,12 @@ static void a_pool_may_be_freed_without_a_run_and_many_times(void **state) {
 typedef struct watched {
     uint64_t work_ns[WATCHED_THREADS], wait_ns[WATCHED_THREADS], end_ns[WATCHED_THREADS];
     int n_work[WATCHED_THREADS];
-    bool is_out_of_order;
+    bool is_out_of_order[WATCHED_THREADS];
 } watched;
 
 static void note(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns) {
     watched *w = ctx;
-    w->is_out_of_order |= begin_ns < w->end_ns[thread] || end_ns < begin_ns;
+    w->is_out_of_order[thread] |= begin_ns < w->end_ns[thread] || end_ns < begin_ns;
     w->end_ns[thread] = end_ns;
     (is_work ? w->work_ns : w->wait_ns)[thread] += end_ns - begin_ns;
     w->n_work[thread] += is_work;
@@ -141,7 +141,8 @@ static void who_watches_is_told_of_every_slice_and_wait(void **state) {
             fail_msg("thread %d: %d slices of 20, %llu ns of work and %llu of waiting", t,
                      w.n_work[t], (unsigned long long)w.work_ns[t],
                      (unsigned long long)w.wait_ns[t]);
-    assert_false(w.is_out_of_order);
+    for (int t = 0; t < WATCHED_THREADS; t++)
+        assert_false(w.is_out_of_order[t]);
     bitnet_pool_watch(p, NULL, NULL);
     atomic_int seen = 0;
     bitnet_pool_run(p, meet, &seen, 3, 1);

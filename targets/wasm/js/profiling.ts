@@ -29,7 +29,7 @@ async function ping(client: WorkerClient, range: ClockRange): Promise<void> {
 export function chooseClock({ least, most, byOrigin }: ClockRange): PageClock {
   const fits = byOrigin >= least && byOrigin <= most;
   const offset = fits ? byOrigin : (least + most) / 2;
-  const error = Math.max(0, most - offset, offset - least);
+  const error = Math.max(Math.abs(most - offset), Math.abs(offset - least)); /* a clock with steps can cross them */
   return { offset, error, by: fits ? "performance.timeOrigin" : "messages" };
 }
 
