@@ -44,11 +44,6 @@ target_link_options(test_monitor_here PRIVATE -Wl,--wrap=getrusage)
 
 # Timing of every kernel (docs/bench.md); the test asks only whether each variant runs and prints a row.
 file(GLOB bench_sources CONFIGURE_DEPENDS bench/kernels/*.c)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-    bitnet_isa_flags(${bench_sources})
-else()
-    list(FILTER bench_sources EXCLUDE REGEX "/peak_[^/]*\\.c$")
-endif()
 add_executable(bench_kernels ${bench_sources})
 target_include_directories(bench_kernels PRIVATE bench/kernels core targets/native)
 target_link_libraries(bench_kernels PRIVATE bitnet_native m bitnet_warnings)

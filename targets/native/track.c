@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "build_commit.h"
 #include "dash/transport_lws.h"
 #include "os_cores.h"
+#include "probe/machine.h"
 #include "monitor.h"
 
 #define PUMP_MS        100
@@ -31,7 +33,8 @@ struct track {
     bitnet_tracker *tracker;
     bitnet_ops *ops;
     bitnet_ring *engine, *monitor;
-    bitnet_overhead overhead;   /* the pump thread's */
+    bitnet_overhead overhead; /* the pump thread's */
+    _Atomic(bitnet_profile *) profile;
     bitnet_transport transport; /* owned by the report */
     uint64_t patient_until_ns;  /* until then the first pump waits for the connection */
     pthread_t thread;
@@ -55,6 +58,34 @@ static bool is_due(const track *t, uint64_t now) {
     return now >= t->patient_until_ns || t->transport.n_opened(t->transport.ctx) > 0;
 }
 
+static void push_kernel(track *t, uint64_t now, const bitnet_kernel_work *k) {
+    const bitnet_label label = {"kernel", k->label};
+    const struct {
+        bitnet_metric metric;
+        double value;
+    } row[] = {{BITNET_METRIC_KERNEL_TIME, (double)k->work.ns * 1e-9},
+               {BITNET_METRIC_KERNEL_BYTES, (double)k->work.bytes},
+               {BITNET_METRIC_KERNEL_OPS, (double)(k->work.n_mac_i8 + k->work.n_mac_f32)},
+               {BITNET_METRIC_KERNEL_LEAST, k->work.least_s}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        bitnet_ring_push(t->monitor, now,
+                         bitnet_tracker_series(t->tracker, row[i].metric, &label, 1), row[i].value,
+                         0, 0);
+}
+
+static void push_kernels(track *t, uint64_t now) {
+    bitnet_profile *p = atomic_load(&t->profile);
+    bitnet_kernel_work k;
+    for (int32_t i = 0; p && bitnet_profile_take(p, i, &k); i++)
+        if (k.work.calls > 0) push_kernel(t, now, &k);
+}
+
+static void sample(track *t, monitor *m) {
+    uint64_t now = bitnet_os_now_ns();
+    monitor_sample(m, t->monitor, now);
+    push_kernels(t, now);
+}
+
 static void *pump_main(void *arg) {
     track *t = arg;
     monitor *m; /* opened here, since a GPU's driver may take its time; NULL: no memory for it */
@@ -63,7 +94,7 @@ static void *pump_main(void *arg) {
     for (unsigned i = 0; !t->is_stopping; i++) {
         pthread_mutex_unlock(&t->lock);
         uint64_t now = bitnet_os_now_ns();
-        if (i % PUMPS_A_SECOND == 0) monitor_sample(m, t->monitor, now);
+        if (i % PUMPS_A_SECOND == 0) sample(t, m);
         if (is_due(t, now) && bitnet_overhead_due(&t->overhead)) {
             bitnet_overhead_record(&t->overhead, t->monitor, now);
             bitnet_tracker_pump(t->tracker, now);
@@ -74,7 +105,7 @@ static void *pump_main(void *arg) {
         }
     }
     pthread_mutex_unlock(&t->lock);
-    monitor_sample(m, t->monitor, bitnet_os_now_ns()); /* a short run has an end, and a peak, too */
+    sample(t, m); /* a short run has an end, and a peak, too */
     monitor_close(m);
     return NULL;
 }
@@ -117,6 +148,9 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
                              .host = host,
                              .build = build,
                              .n_threads = info.n_threads};
+    machine_expected expected = machine_expect(model, machine_measure(model));
+    rd.expected_decode_rate = expected.decode_tokens_per_s;
+    rd.expected_prefill_rate = expected.prefill_tokens_per_s;
     bitnet_transport transport;
     bitnet_sink sink;
     *out = NULL;
@@ -153,6 +187,10 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
     }
     *out = t;
     return BITNET_OK;
+}
+
+void track_profile(track *t, bitnet_profile *profile) {
+    if (t) atomic_store(&t->profile, profile);
 }
 
 bitnet_ops *track_ops(track *t) {

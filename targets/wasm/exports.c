@@ -45,6 +45,7 @@ void bitnet_session_track_close(bitnet_session *s) {
 void bitnet_session_free(bitnet_session *s) {
     if (!s) return;
     bitnet_session_free_requests(s);
+    bitnet_session_profile_close(s);
     bitnet_engine_free(s->engine);
     if (s->prefixes.close) s->prefixes.close(s->prefixes.ctx);
     bitnet_model_free(s->model);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/os.h"
 #include "plan.h"
 #include "session.h"
 
@@ -121,7 +122,10 @@ void bitnet_session_request_bias(bitnet_session *s, bitnet_token token, double b
 
 uint32_t bitnet_session_submit(bitnet_session *s) {
     uint32_t id = 0;
+    const uint64_t start = bitnet_os_now_ns();
     bitnet_status st = bitnet_engine_submit(s->engine, &s->draft.request, &id, &s->err);
+    if (s->profile)
+        bitnet_profile_tell(s->profile, BITNET_SPAN_SUBMIT, start, bitnet_os_now_ns(), id);
     if (st == BITNET_AGAIN)
         bitnet_fail(&s->err, st, "engine.busy", "too many requests are waiting already");
     clear_draft(&s->draft);
@@ -131,7 +135,11 @@ uint32_t bitnet_session_submit(bitnet_session *s) {
 /* ---- running it ------------------------------------------------------------- */
 
 bitnet_status bitnet_session_step(bitnet_session *s) {
-    return bitnet_engine_step(s->engine);
+    if (!s->profile) return bitnet_engine_step(s->engine);
+    bitnet_profile_step_begin(s->profile);
+    bitnet_status st = bitnet_engine_step(s->engine);
+    bitnet_profile_step_end(s->profile, 0);
+    return st;
 }
 void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
     bitnet_engine_cancel(s->engine, id);
@@ -140,6 +148,10 @@ void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
 int32_t bitnet_session_poll(bitnet_session *s) {
     if (bitnet_engine_poll(s->engine, &s->event) != BITNET_OK) return 0;
     if (s->event.kind == BITNET_EVENT_END) s->err = s->event.error;
+    if (s->profile && s->event.kind != BITNET_EVENT_PROMPT)
+        bitnet_profile_set_phase(s->profile, s->event.kind == BITNET_EVENT_TOKEN
+                                                 ? BITNET_PHASE_DECODE
+                                                 : BITNET_PHASE_PREFILL);
     return 1 + (int32_t)s->event.kind;
 }
 

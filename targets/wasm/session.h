@@ -50,8 +50,11 @@ struct bitnet_session {
 
     bitnet_draft draft;
     bitnet_score score;
-    bitnet_event event; /* the one polled last */
-    void *result;       /* [result_size] bytes that the last call answered, malloc'ed */
+    bitnet_profile *profile;    /* or NULL */
+    bitnet_work work;           /* what exports_profile.c answered last */
+    bitnet_session_spans spans; /* likewise */
+    bitnet_event event;         /* the one polled last */
+    void *result;               /* [result_size] bytes that the last call answered, malloc'ed */
     size_t result_size;
     bitnet_error err;
     char json[SESSION_JSON_CAP];

@@ -11,6 +11,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/load.h"
+#include "cmd/profiling.h"
 #include "cmd/sampling.h"
 #include "track.h"
 
@@ -21,7 +22,8 @@ typedef struct run {
     sampling_opts sampling;
     const char *prompt, *file, *track_url;
     int32_t n_predict, n_ctx, n_batch, n_logprobs;
-    bool is_json;
+    bool is_json, is_profiled;
+    profiling profiling;
 } run;
 
 static int print_answer(const run *r, answer *a, const bitnet_request *req,
@@ -38,11 +40,23 @@ static int print_answer(const run *r, answer *a, const bitnet_request *req,
     return 0;
 }
 
-static int run_request(const run *r, bitnet_engine *engine, const bitnet_request *req,
+typedef struct listener {
+    answer *answer;
+    profiling *profiling;
+} listener;
+
+static int on_event(void *user, const bitnet_event *ev) {
+    const listener *l = user;
+    profiling_on_event(l->profiling, ev);
+    return answer_on_event(l->answer, ev);
+}
+
+static int run_request(run *r, bitnet_engine *engine, const bitnet_request *req,
                        const bitnet_model_info *info) {
     bitnet_error err = {0};
     answer a = {.is_json = r->is_json};
-    bitnet_status st = bitnet_engine_run(engine, req, answer_on_event, &a, &err);
+    listener l = {&a, &r->profiling};
+    bitnet_status st = bitnet_engine_run(engine, req, on_event, &l, &err);
     int code;
     if (a.stdout_failed)
         code = args_flush();
@@ -52,6 +66,7 @@ static int run_request(const run *r, bitnet_engine *engine, const bitnet_request
         code = args_fail(&err);
     else
         code = print_answer(r, &a, req, info);
+    if (r->profiling.profile) profiling_print(stderr, &r->profiling);
     answer_free(&a);
     return answer_is_interrupted ? 130 : code;
 }
@@ -75,6 +90,9 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
                              .n_draft = sampling_n_draft(&r->sampling),
                              .n_draft_min = r->sampling.draft_min};
     if (bitnet_engine_create(engine, &ed, &err) < 0) return args_fail(&err);
+    if (r->is_profiled && profiling_open(&r->profiling, l->model, 0, &err) < 0)
+        return args_fail(&err);
+    track_profile(*tracking, r->profiling.profile);
     bitnet_request req = {.prompt = r->file ? *file_text : r->prompt,
                           .prompt_len = r->file ? prompt_len : strlen(r->prompt),
                           .max_tokens = r->n_predict,
@@ -122,6 +140,8 @@ int cmd_run(int argc, char **argv) {
         {0, "logprobs", ARG_INT, &r.n_logprobs, "N", NULL,
          "with --json: each token's log-probability and those of the N likeliest", 0,
          BITNET_MAX_LOGPROBS},
+        {0, "profile", ARG_FLAG, &r.is_profiled, NULL, NULL,
+         "tell what each kernel took, beside what this machine can do", 0, 0},
         {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
          0},
         {0}};
@@ -142,6 +162,7 @@ int cmd_run(int argc, char **argv) {
     char *file_text = NULL;
     code = run_all(&r, &l, &engine, &tracking, &file_text);
     track_close(tracking);
+    profiling_close(&r.profiling);
     bitnet_engine_free(engine);
     load_close(&l);
     free(file_text);
