@@ -1,21 +1,26 @@
 /* test_store.c: the history, one table of scenarios for each database (dash/store.h). What is only
  * true of a file is in test_store_file.c. */
 #include "store_fixture.h"
+#include "postgres_fixture.h"
 
 #include <math.h>
 
 #define SUM_TOLERANCE 1e-9 /* relative; some thousand additions in another order */
 
 typedef struct place { /* one database; each scenario gets an empty store there */
-    const char *name;
+    bool is_server;
     int n;
     char location[256];
 } place;
-static place file_place = {.name = "sqlite"};
+static place file_place, server_place = {.is_server = true};
 
 static store *open_place(place *p, const char *retention) {
     store *s;
     bitnet_error err = {0};
+    if (p->is_server && postgres_server.why) {
+        printf("skip: no PostgreSQL: %s\n", postgres_server.why);
+        skip();
+    }
     const store_desc desc = {.location = p->location, .retention = retention};
     if (store_open(&s, &desc, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
     return s;
@@ -23,6 +28,11 @@ static store *open_place(place *p, const char *retention) {
 
 static int next_place(void **state) {
     place *p = *state;
+    if (p->is_server) {
+        snprintf(p->location, sizeof p->location, "%s", postgres_server.location);
+        if (!postgres_server.why) empty_postgres();
+        return 0;
+    }
     snprintf(p->location, sizeof p->location, "%s/%d.db", test_folder(), p->n++);
     return 0;
 }
@@ -619,8 +629,22 @@ static int use_file(void **state) {
     return 0;
 }
 
+static int use_server(void **state) {
+    *state = &server_place;
+    start_postgres();
+    return 0;
+}
+
+static int end_server(void **state) {
+    (void)state;
+    stop_postgres();
+    return 0;
+}
+
 int main(void) {
     int n_failed = cmocka_run_group_tests_name("store in SQLite", scenarios, use_file, NULL);
+    n_failed +=
+        cmocka_run_group_tests_name("store in PostgreSQL", scenarios, use_server, end_server);
     remove_test_folder();
     return n_failed;
 }
