@@ -34,6 +34,7 @@ enum {
     CHECK_MS = 2000,                  /* for looking at the data after a failed write */
     STEPS_BETWEEN_LOOKS = 4000,       /* virtual machine steps between looks at the clock */
     PAGES_A_SHRINK = 64,
+    PAGES_LEFT_FREE = 8, /* for what is written next */
 };
 
 struct db_rows {
@@ -468,7 +469,7 @@ static bitnet_status sqlite_shrink(db *d, uint32_t budget_ms, bitnet_error *err)
     uint64_t until = now_ms() + budget_ms;
     snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", PAGES_A_SHRINK);
     bitnet_status st = ask(d, "PRAGMA freelist_count", &n_free, err);
-    for (; st >= 0 && n_free >= PAGES_A_SHRINK && now_ms() < until; n_free -= PAGES_A_SHRINK)
+    for (; st >= 0 && n_free > PAGES_LEFT_FREE && now_ms() < until; n_free -= PAGES_A_SHRINK)
         st = sqlite_exec(d, sql, err);
     return st;
 }
