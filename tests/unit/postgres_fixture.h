@@ -74,8 +74,9 @@ static const char *start_postgres(void) {
         return p->why = "no folder for a server";
     snprintf(initdb, sizeof initdb, "%s/initdb", bin);
     snprintf(server, sizeof server, "%s/postgres", bin);
-    snprintf(data, sizeof data, "%s/data", p->folder);
-    snprintf(p->location, sizeof p->location, "postgresql://tester@/postgres?host=%s", p->folder);
+    snprintf(data, sizeof data, "%.31s/data", p->folder);
+    snprintf(p->location, sizeof p->location, "postgresql://tester@/postgres?host=%.31s",
+             p->folder);
     char *const make[] = {initdb,   "-D", data,   "-A",         "trust",     "-U",
                           "tester", "-E", "UTF8", "--locale=C", "--no-sync", NULL};
     char *const serve[] = {

@@ -3,7 +3,8 @@
  * The tables are in a schema of their own, "bitnet", of the database that the address names. An
  * advisory lock, held by the connection that writes, lets one process write; its application_name
  * says which. Statements without a result are sent in pipeline mode and answered together, at the
- * latest before the next one with a result: what went wrong with one of them is said there. */
+ * latest before the next one with a result: what went wrong with one of them is said there. Samples,
+ * of which there are many, go by COPY instead, at the same time. */
 #include "dash/store_db.h"
 #include "dash/store_schema.h"
 
@@ -22,6 +23,7 @@ enum {
     SERVER_MIN = 140000,
     PIPELINE_MAX = 500, /* statements on the way: their answers fit the socket's buffers */
     NUMBER_MAX = 8,
+    COPY_MAX = 1 << 20, /* bytes of samples on this side */
 };
 enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_FLOAT8 = 701 }; /* pg_type.dat */
 
@@ -39,6 +41,8 @@ struct db {
     bool is_read_only, is_in_pipeline;
     uint32_t deadline_ms;
     int n_waiting; /* statements in the pipeline */
+    uint8_t *copy; /* rows of raw, in COPY's binary form; NULL before the first */
+    size_t copy_size;
     bool is_prepared[N_SQL];
     db_rows rows[N_SQL];
 };
@@ -76,8 +80,7 @@ static bitnet_status fail_result(db *d, bitnet_error *err, const PGresult *resul
 
 /* --- the pipeline --- */
 
-/* Waits for the answers to all that was pushed. */
-static bitnet_status flush(db *d, bitnet_error *err) {
+static bitnet_status end_pipeline(db *d, bitnet_error *err) {
     bitnet_status st = BITNET_OK;
     if (!d->is_in_pipeline) return BITNET_OK;
     if (PQpipelineSync(d->conn) != 1) st = fail_result(d, err, NULL);
@@ -96,6 +99,38 @@ static bitnet_status flush(db *d, bitnet_error *err) {
     if (PQexitPipelineMode(d->conn) != 1 && st >= 0) st = fail_result(d, err, NULL);
     d->is_in_pipeline = false;
     d->n_waiting = 0;
+    return st;
+}
+
+/* The tuples of PostgreSQL's documentation, COPY, "Binary Format". */
+static const char copy_head[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and a NUL: the flags' last */
+static const char copy_end[] = "\377\377";
+
+static bitnet_status end_copy(db *d, bitnet_error *err) {
+    bitnet_status st = BITNET_OK;
+    if (d->copy_size == 0) return BITNET_OK;
+    PGresult *result = PQexec(
+        d->conn, "COPY raw(run, seq, series, n, sum, min, max, last, buckets) FROM STDIN BINARY");
+    bool is_open = PQresultStatus(result) == PGRES_COPY_IN;
+    if (!is_open) st = fail_result(d, err, result);
+    PQclear(result);
+    if (is_open && (PQputCopyData(d->conn, copy_head, sizeof copy_head) != 1 ||
+                    PQputCopyData(d->conn, (const char *)d->copy, (int)d->copy_size) != 1 ||
+                    PQputCopyData(d->conn, copy_end, 2) != 1 || PQputCopyEnd(d->conn, NULL) != 1))
+        st = fail_result(d, err, NULL);
+    d->copy_size = 0;
+    while (is_open && (result = PQgetResult(d->conn))) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK && st >= 0) st = fail_result(d, err, result);
+        PQclear(result);
+    }
+    return st;
+}
+
+/* Sends all that was pushed and waits for what it comes to. */
+static bitnet_status flush(db *d, bitnet_error *err) {
+    bitnet_status st = end_pipeline(d, err);
+    if (st >= 0) return end_copy(d, err);
+    d->copy_size = 0;
     return st;
 }
 
@@ -165,11 +200,40 @@ static bitnet_status prepare(db *d, db_sql sql, const db_value *v, int n, bitnet
     return st;
 }
 
+static void put_size(uint8_t **at, uint64_t v, int bytes) {
+    while (bytes-- > 0)
+        *(*at)++ = (uint8_t)(v >> (8 * bytes));
+}
+
+static bitnet_status copy_row(db *d, const db_value *v, int n, bitnet_error *err) {
+    parameters p;
+    size_t size = 2;
+    if (!d->copy) d->copy = malloc(COPY_MAX);
+    if (!d->copy) return bitnet_fail(err, BITNET_E_NOMEM, "store.memory", "no memory for a server");
+    fill(&p, v, n);
+    for (int i = 0; i < n; i++)
+        size += 4 + (size_t)p.length[i];
+    if (d->copy_size + size > COPY_MAX) {
+        bitnet_status st = flush(d, err);
+        if (st < 0) return st;
+    }
+    uint8_t *at = d->copy + d->copy_size;
+    d->copy_size += size;
+    put_size(&at, (uint64_t)n, 2);
+    for (int i = 0; i < n; i++) {
+        put_size(&at, p.value[i] ? (uint64_t)p.length[i] : UINT32_MAX, 4);
+        if (p.value[i]) memcpy(at, p.value[i], (size_t)p.length[i]);
+        at += p.length[i];
+    }
+    return BITNET_OK;
+}
+
 static bitnet_status postgres_push(db *d, db_sql sql, const db_value *v, int n, bitnet_error *err) {
     parameters p;
     char name[16];
     if (!d->conn)
         return bitnet_fail(err, BITNET_E_IO, "store.io", "the history's server is not there");
+    if (sql == SQL_ADD_RAW) return copy_row(d, v, n, err);
     bitnet_status st = prepare(d, sql, v, n, err);
     if (st >= 0 && d->n_waiting >= PIPELINE_MAX) st = flush(d, err);
     if (st < 0) return st;
@@ -351,6 +415,9 @@ static bitnet_status settle(db *d, bitnet_error *err) {
 }
 
 static void disconnect(db *d) {
+    if (!d->is_read_only &&
+        PQstatus(d->conn) == CONNECTION_OK) /* or else when the server gets to it */
+        PQclear(PQexec(d->conn, "SELECT pg_advisory_unlock(" LOCK_KEY ")"));
     for (int i = 0; i < N_SQL; i++) {
         postgres_end(&d->rows[i]);
         d->is_prepared[i] = false;
@@ -359,11 +426,13 @@ static void disconnect(db *d) {
     d->conn = NULL;
     d->is_in_pipeline = false;
     d->n_waiting = 0;
+    d->copy_size = 0;
 }
 
 static void postgres_close(db *d) {
     if (!d) return;
     disconnect(d);
+    free(d->copy);
     free(d->location);
     free(d);
 }
