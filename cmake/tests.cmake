@@ -26,7 +26,8 @@ set(single_threaded
     test_convert_refuse test_cores test_dir_build test_gguf test_gguf_flaws test_gguf_refuse test_gguf_write
     test_hf test_hf_refuse test_hf_tokenizer test_hf_vectors test_http_head test_hub test_json test_lookup
     test_open test_perplexity test_pretok test_safetensors test_sampler test_sha256 test_speculation test_spm
-    test_state test_stop test_store test_store_crash test_store_file test_stream test_ternary test_tokenizer test_tokenizer_refuse test_tokenizer_vectors
+    test_state test_stop test_store test_store_crash test_store_file test_stream test_ternary test_tokenizer
+    test_tokenizer_refuse test_tokenizer_vectors
     test_utf8)
 foreach(name ${single_threaded})
     target_sources(${name} PRIVATE tests/unit/no_threads.c)

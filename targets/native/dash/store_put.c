@@ -247,9 +247,14 @@ static db_value int_or_null(const cJSON *o, const char *name) {
     return cJSON_IsNumber(get(o, name)) ? v : db_null(v);
 }
 
+/* 1e999 is a number to a JSON parser. */
+static bool is_finite(const cJSON *item) {
+    return cJSON_IsNumber(item) && isfinite(item->valuedouble);
+}
+
 static db_value real_or_null(const cJSON *o, const char *name) {
     const cJSON *item = get(o, name);
-    return cJSON_IsNumber(item) ? db_r(item->valuedouble) : db_null(db_r(0));
+    return is_finite(item) ? db_r(item->valuedouble) : db_null(db_r(0));
 }
 
 static bitnet_status bad_message(bitnet_error *err, const char *what) {
@@ -415,7 +420,7 @@ static bool read_buckets(const cJSON *b, uint8_t *blob, size_t *size) {
         double index = item->valuedouble;
         if (!item->next || !cJSON_IsNumber(item) || !cJSON_IsNumber(item->next)) return false;
         double count = item->next->valuedouble;
-        if (!(index > before && index < BUCKETS_N && index == floor(index))) return false;
+        if (!(index > before && index < (double)BUCKETS_N && index == floor(index))) return false;
         if (!(count >= 1 && count <= 9007199254740992.0 && count == floor(count))) return false;
         before = h.b[h.n].index = (int32_t)index;
         h.b[h.n++].count = (uint64_t)count;
@@ -430,8 +435,8 @@ static bitnet_status put_sample(store *s, run_entry *e, int64_t seq, int64_t ser
     size_t size;
     const cJSON *sum = get(v, "sum"), *min = get(v, "min"), *max = get(v, "max"),
                 *last = get(v, "last");
-    if (!cJSON_IsNumber(sum) || !cJSON_IsNumber(min) || !cJSON_IsNumber(max) ||
-        !cJSON_IsNumber(last) || int_of(v, "n") < 1)
+    if (!is_finite(sum) || !is_finite(min) || !is_finite(max) || !is_finite(last) ||
+        int_of(v, "n") < 1)
         return bad_message(err, "a sample lacks a number");
     if (!read_buckets(get(v, "b"), blob, &size))
         return bad_message(err, "a sample has wrong buckets");
@@ -477,6 +482,7 @@ static bitnet_status put_window(store *s, run_entry *e, int64_t seq, const cJSON
 static bitnet_status put_op(store *s, run_entry *e, int64_t seq, const cJSON *m,
                             bitnet_error *err) {
     const cJSON *object = get(m, "meta");
+    if (!is_finite(get(m, "duration_s"))) return bad_message(err, "an op lacks its duration");
     char *meta = object ? cJSON_PrintUnformatted(object) : NULL;
     if (object && !meta) return store_no_memory(err);
     bitnet_status st =

@@ -334,9 +334,11 @@ bool writer_put(writer *w, const char *instance, struct message *m, int64_t wall
 int writer_take_commits(writer *w, writer_commit *out, int cap) {
     pthread_mutex_lock(&w->lock);
     int n = w->n_commits < cap ? w->n_commits : cap;
-    memcpy(out, w->commits, (size_t)n * sizeof *out);
-    w->n_commits -= n;
-    memmove(w->commits, w->commits + n, (size_t)w->n_commits * sizeof *out);
+    if (n) {
+        memcpy(out, w->commits, (size_t)n * sizeof *out);
+        w->n_commits -= n;
+        memmove(w->commits, w->commits + n, (size_t)w->n_commits * sizeof *out);
+    }
     pthread_mutex_unlock(&w->lock);
     return n;
 }
