@@ -88,10 +88,14 @@ static const char *start_postgres(void) {
     return p->why = answers() ? NULL : "the server does not start";
 }
 
-/* An empty database; what is connected keeps no test from going on. */
-static void empty_postgres(void) {
+/* Behind the back of whoever is connected. */
+static void tell_postgres(const char *sql) {
     PGconn *c = PQconnectdb(postgres_server.location);
-    PQclear(PQexec(c, "SET client_min_messages = error; DROP SCHEMA IF EXISTS bitnet CASCADE"));
+    PQclear(PQexec(c, "SET client_min_messages = error"));
+    PGresult *result = PQexec(c, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        printf("%s: %s\n", sql, PQresultErrorMessage(result));
+    PQclear(result);
     PQfinish(c);
 }
 

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include <sqlite3.h>
+
 #define SUM_TOLERANCE 1e-9 /* relative; some thousand additions in another order */
 
 typedef struct place { /* one database; each scenario gets an empty store there */
@@ -30,7 +32,7 @@ static int next_place(void **state) {
     place *p = *state;
     if (p->is_server) {
         snprintf(p->location, sizeof p->location, "%s", postgres_server.location);
-        if (!postgres_server.why) empty_postgres();
+        if (!postgres_server.why) tell_postgres("DROP SCHEMA IF EXISTS bitnet CASCADE");
         return 0;
     }
     snprintf(p->location, sizeof p->location, "%s/%d.db", test_folder(), p->n++);
@@ -291,6 +293,91 @@ static void alerts_are_kept_beside_the_runs(void **state) {
     assert_string_equal(text, expected);
     cJSON_free(text);
     cJSON_Delete(events);
+    store_close(s);
+}
+
+static bitnet_status try_place(place *p, bool is_read_only, store **s, bitnet_error *err) {
+    const store_desc desc = {.location = p->location, .is_read_only = is_read_only};
+    *err = (bitnet_error){0};
+    return store_open(s, &desc, err);
+}
+
+static void one_writes_and_any_number_read(void **state) {
+    bitnet_error err;
+    char pid[32];
+    store *second, *reader, *first = open_place(*state, NULL);
+    put(first, "a", HELLO("a", "cli"));
+    assert_int_equal(try_place(*state, false, &second, &err), BITNET_E_IO);
+    assert_string_equal(err.id, "store.locked");
+    snprintf(pid, sizeof pid, "process %ld;", (long)getpid());
+    assert_non_null(strstr(err.text, pid));
+    assert_int_equal(try_place(*state, true, &reader, &err), BITNET_OK);
+    assert_string_equal(store_id(reader), store_id(first));
+    assert_int_equal(last_seq(reader, "a"), 0);
+    put(first, "a", window_text(1, T0, 1, NULL));
+    assert_int_equal(last_seq(reader, "a"), 1);
+    assert_int_equal(store_begin(reader, &err), BITNET_E_INVAL);
+    store_close(first);
+    assert_int_equal(try_place(*state, false, &second, &err), BITNET_OK);
+    store_close(second);
+    store_close(reader);
+}
+
+static void a_reader_does_not_make_a_history(void **state) {
+    bitnet_error err;
+    store *s;
+    place *p = *state;
+    if (!p->is_server || !postgres_server.why) {
+        assert_int_equal(try_place(p, true, &s, &err), BITNET_E_NOENT);
+        assert_string_equal(err.id, "store.none");
+    }
+    store_close(open_place(p, NULL));
+    assert_int_equal(try_place(p, true, &s, &err), BITNET_OK);
+    store_close(s);
+}
+
+static void set_version_2(const place *p) {
+    sqlite3 *db;
+    if (p->is_server) {
+        tell_postgres("UPDATE bitnet.meta SET value = '2' WHERE key = 'schema_version'");
+        return;
+    }
+    assert_int_equal(sqlite3_open(p->location, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void newer_tables_are_refused(void **state) {
+    bitnet_error err;
+    store *s = open_place(*state, NULL);
+    store_close(s);
+    set_version_2(*state);
+    for (int is_read_only = 0; is_read_only < 2; is_read_only++) {
+        assert_int_equal(try_place(*state, is_read_only, &s, &err), BITNET_E_UNSUPPORTED);
+        assert_string_equal(err.id, "store.newer");
+        assert_non_null(strstr(err.text, "2 of the tables"));
+    }
+}
+
+/* The server ends our connection; a file has none to end, and goes on all the same. */
+static void after_a_recovery_it_goes_on_behind_what_was_committed(void **state) {
+    bitnet_error err = {0};
+    place *p = *state;
+    store *s = open_place(p, NULL);
+    put(s, "a", HELLO("a", "cli"));
+    put(s, "a", window_text(1, T0, 1, NULL));
+    assert_int_equal(store_begin(s, &err), BITNET_OK);
+    assert_int_equal(put_at(s, "a", window_text(2, T0, 1, NULL), T0, &err), BITNET_OK);
+    if (p->is_server) {
+        tell_postgres("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                      " WHERE application_name LIKE 'bitnet %'");
+        assert_int_equal(store_commit(s, &err), BITNET_E_IO);
+        assert_string_equal(err.id, "store.io");
+    }
+    assert_int_equal(store_recover(s, &err), BITNET_OK);
+    assert_int_equal(last_seq(s, "a"), 1);
+    assert_int_equal(put(s, "a", window_text(2, T0, 1, NULL)), BITNET_OK);
+    assert_int_equal(last_seq(s, "a"), 2);
     store_close(s);
 }
 
@@ -619,6 +706,10 @@ static const struct CMUnitTest scenarios[] = {
     SCENARIO(hostile_text_is_kept_as_text),
     SCENARIO(what_is_no_message_is_refused_and_leaves_nothing),
     SCENARIO(alerts_are_kept_beside_the_runs),
+    SCENARIO(one_writes_and_any_number_read),
+    SCENARIO(a_reader_does_not_make_a_history),
+    SCENARIO(newer_tables_are_refused),
+    SCENARIO(after_a_recovery_it_goes_on_behind_what_was_committed),
     SCENARIO(minutes_and_hours_are_what_adding_up_gives_at_any_time),
     SCENARIO(a_summary_is_of_the_whole_run),
     SCENARIO(points_are_those_of_the_range_and_series),

@@ -110,11 +110,13 @@ static size_t tree_size(const cJSON *item) {
 
 /* --- the thread: one batch --- */
 
-static void say(writer *w, const char *line) {
+static void say_error(writer *w, const char *what, const bitnet_error *err) {
+    char line[360];
     uint64_t now = now_ms();
     if (!w->desc.log || (w->has_logged && now - w->logged_ms < LOG_EVERY_MS)) return;
     w->has_logged = true;
     w->logged_ms = now;
+    snprintf(line, sizeof line, "%s: %s [%s]", what, err->text, err->id);
     w->desc.log(w->desc.user, line);
 }
 
@@ -180,13 +182,11 @@ static void batch_done(writer *w, uint64_t n_duplicates) {
 }
 
 static void batch_failed(writer *w, const bitnet_error *err) {
-    char line[300];
     pthread_mutex_lock(&w->lock);
     w->status.state = strcmp(err->id, "store.full") == 0 ? WRITER_STORE_FULL : WRITER_IO_ERROR;
     snprintf(w->status.sentence, sizeof w->status.sentence, "%s", err->text);
     pthread_mutex_unlock(&w->lock);
-    snprintf(line, sizeof line, "the history is not being written: %s [%s]", err->text, err->id);
-    say(w, line);
+    say_error(w, "the history is not being written", err);
     uint32_t next = w->retry_ms ? 2 * w->retry_ms : RETRY_FIRST_MS;
     w->retry_ms = next < RETRY_LAST_MS ? next : RETRY_LAST_MS;
 }
@@ -197,7 +197,7 @@ static void write_batch(writer *w) {
     bitnet_status st = w->retry_ms ? store_recover(w->desc.store, &err) : BITNET_OK;
     if (st >= 0) st = put_batch(w, &n_duplicates, &err);
     while (is_message_fault(st)) {
-        say(w, err.text);
+        say_error(w, "a message is not kept", &err);
         n_duplicates = 0;
         st = put_batch(w, &n_duplicates, &err);
     }
