@@ -422,7 +422,7 @@ static int brute_force(truth *out, int64_t step_ms) {
             k++;
         if (k == n || out[k].t_ms != t) {
             memmove(&out[k + 1], &out[k], (size_t)(n - k) * sizeof *out);
-            out[k] = (truth){.t_ms = t, .min = INFINITY, .max = -INFINITY};
+            out[k] = (truth){.t_ms = t, .min = HUGE_VAL, .max = -HUGE_VAL};
             n++;
         }
         out[k].n += 2;

@@ -38,7 +38,7 @@ struct db_rows {
 struct db {
     PGconn *conn;
     char *location;
-    bool is_read_only, is_in_pipeline;
+    bool is_read_only, is_in_pipeline, has_lock;
     uint32_t deadline_ms;
     int n_waiting; /* statements in the pipeline */
     uint8_t *copy; /* rows of raw, in COPY's binary form; NULL before the first */
@@ -330,7 +330,8 @@ static bitnet_status ask(db *d, const char *sql, char out[64], bitnet_error *err
 static bitnet_status take_lock(db *d, bitnet_error *err) {
     char answer[64];
     bitnet_status st = ask(d, "SELECT pg_try_advisory_lock(" LOCK_KEY ")", answer, err);
-    if (st < 0 || *answer == 't') return st;
+    d->has_lock = st >= 0 && *answer == 't';
+    if (st < 0 || d->has_lock) return st;
     st = ask(d,
              "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
              " WHERE l.locktype = 'advisory' AND l.granted AND"
@@ -342,6 +343,11 @@ static bitnet_status take_lock(db *d, bitnet_error *err) {
                        "the history on this server is being written by process %s; stop it or name "
                        "another database",
                        strncmp(answer, "bitnet ", 7) == 0 ? answer + 7 : "(unknown)");
+}
+
+/* libpq's own would print. */
+static void on_notice(void *ctx, const char *message) {
+    (void)ctx, (void)message;
 }
 
 static bitnet_status connect_to(db *d, bitnet_error *err) {
@@ -359,6 +365,7 @@ static bitnet_status connect_to(db *d, bitnet_error *err) {
     const char *const values[] = {d->location, name, settings, "UTF8", "10", NULL};
     d->conn = PQconnectdbParams(keys, values, 1);
     if (!d->conn) return bitnet_fail(err, BITNET_E_NOMEM, "store.memory", "no memory for a server");
+    PQsetNoticeProcessor(d->conn, on_notice, NULL);
     if (PQstatus(d->conn) != CONNECTION_OK)
         return bitnet_fail(err, BITNET_E_BACKEND, "store.server", "cannot reach the server: %s",
                            first_line(PQerrorMessage(d->conn), why));
@@ -415,9 +422,9 @@ static bitnet_status settle(db *d, bitnet_error *err) {
 }
 
 static void disconnect(db *d) {
-    if (!d->is_read_only &&
-        PQstatus(d->conn) == CONNECTION_OK) /* or else when the server gets to it */
+    if (d->has_lock && PQstatus(d->conn) == CONNECTION_OK) /* or when the server notices */
         PQclear(PQexec(d->conn, "SELECT pg_advisory_unlock(" LOCK_KEY ")"));
+    d->has_lock = false;
     for (int i = 0; i < N_SQL; i++) {
         postgres_end(&d->rows[i]);
         d->is_prepared[i] = false;
