@@ -258,6 +258,17 @@ static void what_is_no_message_is_refused_and_leaves_nothing(void **state) {
         "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":1},"
         "\"n\":1,"
         "\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,"
+        "\"last\":1},"
+        "\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1}}}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":\"1\"}"
+        ",\"n\":1,"
+        "\"sum\":1,\"min\":1,\"max\":1,\"last\":1},{\"name\":\"wait\",\"labels\":{\"a\":\"1\"},"
+        "\"n\":1,"
+        "\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":\"1\","
+        "\"a\":\"2\"},"
+        "\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
         "{\"type\":\"gap\",\"seq\":5,\"to\":4}",
         "{\"type\":\"op\",\"seq\":1,\"t_ms\":1,\"id\":1,\"parent\":0,\"op\":\"x\",\"ok\":true}",
         "{\"type\":\"window\",\"seq\":1,\"m\":{\"wait\":{\"n\":1,\"sum\":1e999,\"min\":1,\"max\":1,"

@@ -26,12 +26,13 @@ enum {
 typedef struct metric_entry {
     char *name;
     int64_t id;
-    int64_t series; /* the one without labels; 0 = none yet */
+    int64_t series;   /* the one without labels; 0 = none yet */
+    int64_t seen_seq; /* the last window with a sample of it */
 } metric_entry;
 
 typedef struct series_entry {
     struct series_entry *next; /* of the same slot */
-    int64_t id, metric;
+    int64_t id, metric, seen_seq;
     uint64_t hash;
     char labels[];
 } series_entry;
@@ -134,6 +135,7 @@ static bool remember_series(run_entry *e, int64_t id, int64_t metric, const char
     if (!at) return false;
     at->id = id;
     at->metric = metric;
+    at->seen_seq = 0;
     at->hash = hash_of(metric, labels);
     memcpy(at->labels, labels, n + 1);
     at->next = e->slot[at->hash % e->n_slots];
@@ -378,6 +380,8 @@ static bool print_labels(const cJSON *labels, char out[LABELS_TEXT_MAX]) {
     }
     if (!cJSON_IsObject(labels)) return false;
     qsort(at, (size_t)n, sizeof *at, by_key);
+    for (int i = 1; i < n; i++)
+        if (strcmp(at[i - 1]->string, at[i]->string) == 0) return false;
     for (int i = 0; i < n; i++) {
         const char *key = at[i]->string, *value = at[i]->valuestring;
         if (strlen(key) > 64 || strlen(value) > 256 || strpbrk(key, "\"\\")) return false;
@@ -394,19 +398,30 @@ static bool print_labels(const cJSON *labels, char out[LABELS_TEXT_MAX]) {
     return true;
 }
 
-/* labels: canonical, "" without. *id is made when the series is new. */
+static series_entry *find_labelled(const run_entry *e, int64_t metric, const char *labels) {
+    if (!e->n_slots) return NULL;
+    series_entry *at = e->slot[hash_of(metric, labels) % e->n_slots];
+    while (at && (at->metric != metric || strcmp(at->labels, labels) != 0))
+        at = at->next;
+    return at;
+}
+
+/* The series of a sample in window `seq`; labels: canonical, "" without. Made when it is new. */
 static bitnet_status find_series(store *s, run_entry *e, metric_entry *m, const char *labels,
-                                 int64_t *id, bitnet_error *err) {
-    *id = *labels ? 0 : m->series;
-    if (*labels && e->n_slots) {
-        uint64_t hash = hash_of(m->id, labels);
-        for (series_entry *at = e->slot[hash % e->n_slots]; at && !*id; at = at->next)
-            if (at->metric == m->id && strcmp(at->labels, labels) == 0) *id = at->id;
+                                 int64_t seq, int64_t *id, bitnet_error *err) {
+    series_entry *at = *labels ? find_labelled(e, m->id, labels) : NULL;
+    bitnet_status st = BITNET_OK;
+    *id = at ? at->id : *labels ? 0 : m->series;
+    if (!*id) {
+        *id = e->n_series + 1;
+        if (!remember_series(e, *id, m->id, labels)) return store_no_memory(err);
+        st = STORE_PUSH(s, err, ADD_SERIES, db_i(e->number), db_i(*id), db_i(m->id), db_t(labels));
+        if (*labels) at = find_labelled(e, m->id, labels);
     }
-    if (*id) return BITNET_OK;
-    *id = e->n_series + 1;
-    if (!remember_series(e, *id, m->id, labels)) return store_no_memory(err);
-    return STORE_PUSH(s, err, ADD_SERIES, db_i(e->number), db_i(*id), db_i(m->id), db_t(labels));
+    int64_t *seen = at ? &at->seen_seq : &m->seen_seq;
+    if (*seen == seq) return bad_message(err, "a window has two samples of one series");
+    *seen = seq;
+    return st;
 }
 
 /* [index, count, ...] -> BLOB; false when it is not a histogram of the protocol. */
@@ -455,7 +470,7 @@ static bitnet_status put_value(store *s, run_entry *e, int64_t seq, const cJSON 
     if (!m) return bad_message(err, "a sample is of no metric that its run announced");
     if (!is_plain && get(v, "labels") && !print_labels(get(v, "labels"), labels))
         return bad_message(err, "a sample has wrong labels");
-    bitnet_status st = find_series(s, e, m, labels, &series, err);
+    bitnet_status st = find_series(s, e, m, labels, seq, &series, err);
     return st < 0 ? st : put_sample(s, e, seq, series, v, err);
 }
 

@@ -326,6 +326,7 @@ static bitnet_status trim_slice(store *s, int64_t wall_ms, bool *did, bitnet_err
         s->trim_series = 0;
     }
     if (st == BITNET_DONE) {
+        st = STORE_PUSH(s, err, DROP_EVENTS, db_i(wall_ms - s->keep.hour_ms));
         s->trim_run = s->trim_series = 0;
         s->next_trim_ms = wall_ms + TRIM_EVERY_MS;
     }

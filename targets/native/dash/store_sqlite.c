@@ -76,6 +76,9 @@ static bitnet_status fail(db *d, bitnet_error *err, int rc) {
         return bitnet_fail(err, BITNET_E_CANCELLED, "store.deadline",
                            "reading the history took longer than the %" PRIu32 " ms allowed",
                            d->deadline_ms);
+    case SQLITE_CONSTRAINT:
+        return bitnet_fail(err, BITNET_E_INVAL, "store.message",
+                           "the message does not fit what is in the history: %s", why);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return bitnet_fail(err, BITNET_E_IO, "store.busy", "%s is in use by another program", path);
