@@ -27,8 +27,8 @@ set(single_threaded
     test_hf test_hf_refuse test_hf_tokenizer test_hf_vectors test_histogram test_http_head test_hub test_json
     test_leak test_lookup test_monitor test_monitor_nvml test_op_stats test_op_trend test_open test_overhead
     test_perplexity test_pretok test_resume test_safetensors test_sampler test_sha256 test_speculation
-    test_spm test_state test_stop test_store test_stream test_ternary test_tokenizer test_tokenizer_refuse
-    test_tokenizer_vectors test_utf8)
+    test_spm test_state test_stop test_store test_store_crash test_store_file test_stream test_ternary
+    test_tokenizer test_tokenizer_refuse test_tokenizer_vectors test_utf8)
 foreach(name ${single_threaded})
     target_sources(${name} PRIVATE tests/unit/no_threads.c)
     target_link_options(${name} PRIVATE -Wl,--wrap=pthread_create)
