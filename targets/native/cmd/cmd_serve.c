@@ -11,13 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "cmd/args.h"
 #include "cmd/beside.h"
 #include "cmd/cmd.h"
+#include "cmd/token_file.h"
+#include "http/door.h"
 #include "http/server.h"
 #include "model_embedded.h"
 
@@ -78,12 +82,24 @@ static int exit_code(const bitnet_error *err) {
     } table[] = {
         {"serve.host.public", EX_CONFIG},    {"serve.host.name", EX_USAGE},
         {"serve.port.busy", EX_UNAVAILABLE}, {"serve.port.denied", EX_NOPERM},
-        {"serve.listen", EX_UNAVAILABLE},
+        {"serve.listen", EX_UNAVAILABLE},    {"token.mode", EX_CONFIG},
+        {"token.form", EX_CONFIG},
     };
     int code = args_fail(err);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(err->id, table[i].id) == 0) code = table[i].code;
     return code;
+}
+
+/* Many systems give a program 1024 descriptors unless it asks for more. Fewer than wanted is no error: the
+ * door turns away who finds none. */
+static void raise_descriptors(void) {
+    enum { OTHERS = 64 }; /* standard streams, files being sent, the store */
+    struct rlimit limit;
+    rlim_t wanted = DOOR_FDS_MAX + OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int serve(const server_desc *desc, bool should_open) {
@@ -104,15 +120,37 @@ static int serve(const server_desc *desc, bool should_open) {
     return code;
 }
 
+static bitnet_status make_alerts(alerts **out, const arg_list *rules, bool has_defaults,
+                                 bitnet_error *err) {
+    alerts *a = alerts_create();
+    bitnet_status st =
+        a ? BITNET_OK : bitnet_fail(err, BITNET_E_NOMEM, "serve.start", "no memory for alerts");
+    for (int i = 0; st >= 0 && i < rules->n; i++)
+        st = alerts_add(a, rules->v[i], err);
+    if (st >= 0 && has_defaults) st = alerts_add_defaults(a, err);
+    if (st >= 0)
+        *out = a;
+    else
+        alerts_free(a);
+    return st;
+}
+
 int cmd_serve(int argc, char **argv) {
-    const char *host = "127.0.0.1", *web_root = NULL;
+    const char *host = "127.0.0.1", *web_root = NULL, *token_path = NULL;
     int32_t port = 8080;
-    bool should_open = false, no_isolation = false;
+    bool should_open = false, no_isolation = false, no_default_alerts = false;
+    arg_list rules = {.n = 0};
     const arg_opt opts[] = {
         {0, "host", ARG_STR, &host, "HOST", NULL, "address of this machine to listen on", 0, 0},
         {0, "port", ARG_INT, &port, "N", NULL, "port to listen on; 0 = any free one", 0, 65535},
         {0, "web-root", ARG_STR, &web_root, "DIR", NULL, "folder of the page, if not the built one",
          0, 0},
+        {0, "token-file", ARG_STR, &token_path, "FILE", NULL,
+         "a token that whoever reads the hub must have; allows other addresses", 0, 0},
+        {0, "alert", ARG_LIST, &rules, "RULE", NULL,
+         "a rule such as \"memory > 1GB for 10s\"; again and again", 0, 0},
+        {0, "no-default-alerts", ARG_FLAG, &no_default_alerts, NULL, NULL,
+         "only the rules of --alert", 0, 0},
         {0, "open", ARG_FLAG, &should_open, NULL, NULL, "open a browser", 0, 0},
         {0, "no-isolation", ARG_FLAG, &no_isolation, NULL, NULL,
          "leave out COOP and COEP, to try the page without threads", 0, 0},
@@ -144,5 +182,14 @@ int cmd_serve(int argc, char **argv) {
     }
     http_site_set_model(&desc.site, bitnet_default_model,
                         (size_t)(bitnet_default_model_end - bitnet_default_model));
-    return serve(&desc, should_open);
+    token_file file;
+    bitnet_error err = {0};
+    bitnet_status token_st = token_path ? token_file_read(&file, token_path, &err) : BITNET_OK;
+    if (token_st < 0) return exit_code(&err);
+    if (token_path) desc.site.token = file.token;
+    if (make_alerts(&desc.alerts, &rules, !no_default_alerts, &err) < 0) return exit_code(&err);
+    raise_descriptors();
+    code = serve(&desc, should_open);
+    alerts_free(desc.alerts);
+    return code;
 }

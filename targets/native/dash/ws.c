@@ -15,10 +15,11 @@
 #include "base/os.h"
 #include "dash/hub.h"
 #include "dash/message.h"
+#include "dash/observer.h"
+#include "http/door.h"
 #include "http/head.h"
 
 enum {
-    TICK_MS = 1000,
     CLOSE_SECONDS = 2, /* for a socket that cannot take its close frame */
     RX_CHUNK = 4096,
 };
@@ -37,6 +38,7 @@ typedef struct conn {
 
 struct ws {
     hub *hub;
+    observer *observer;
     struct lws_context *loop;
     conn *conns;
     bool stopping;
@@ -73,6 +75,7 @@ static int established(conn *s, struct lws *wsi, ws *w) {
     *s = (conn){.ws = w, .wsi = wsi};
     s->peer = hub_join(w->hub, s, now());
     if (!s->peer) return -1;
+    if (door_is_authorised(wsi)) hub_authorise(s->peer);
     s->next = w->conns;
     if (s->next) s->next->prev = s;
     w->conns = s;
@@ -175,16 +178,61 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 static void on_tick(lws_sorted_usec_list_t *sul) {
     ws *w = lws_container_of(sul, ws, tick);
     hub_tick(w->hub, now());
-    lws_sul_schedule(w->loop, 0, sul, on_tick, TICK_MS * LWS_US_PER_MS);
+    observer_tick(w->observer, w->hub, now());
+    lws_sul_schedule(w->loop, 0, sul, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
+}
+
+/* --- answers --- */
+
+static void give(http_answer *a, int status, const char *type, text_buf *t) {
+    size_t n;
+    char *body = text_take(t, &n);
+    http_answer_data(a, status, type, body, n);
+}
+
+static void answer_stats(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_write_stats(w->observer, now(), &t);
+    give(a, 200, "application/json", &t);
+}
+
+static void answer_metrics(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_write_metrics(w->observer, w->hub, now(), &t);
+    give(a, 200, "text/plain; version=0.0.4; charset=utf-8", &t);
+}
+
+static void answer_health(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_health health = observer_write_health(w->observer, now(), &t);
+    give(a, health == HEALTH_UNHEALTHY ? 503 : 200, "application/json", &t);
+}
+
+http_data ws_data(ws *w) {
+    return (http_data){
+        .stats = answer_stats, .metrics = answer_metrics, .health = answer_health, .ctx = w};
 }
 
 /* --- life --- */
 
-ws *ws_create(void) {
+ws *ws_create(const ws_desc *desc) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->hub = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close}});
-    if (w->hub) return w;
+    w->observer = observer_create(&(observer_desc){.alerts = desc->alerts}, now());
+    if (!w->observer) goto fail;
+    w->hub = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close},
+                                    .listener = observer_listener(w->observer),
+                                    .token = desc->token});
+    if (!w->hub) goto fail;
+    return w;
+fail:
+    observer_free(w->observer);
     free(w);
     return NULL;
 }
@@ -199,7 +247,7 @@ struct lws_protocols ws_protocol(ws *w) {
 
 void ws_start(ws *w, struct lws_context *loop) {
     w->loop = loop;
-    lws_sul_schedule(loop, 0, &w->tick, on_tick, TICK_MS * LWS_US_PER_MS);
+    lws_sul_schedule(loop, 0, &w->tick, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
 }
 
 void ws_stop(ws *w) {
@@ -211,6 +259,7 @@ void ws_stop(ws *w) {
 void ws_free(ws *w) {
     if (!w) return;
     hub_free(w->hub);
+    observer_free(w->observer);
     free(w->out);
     free(w);
 }

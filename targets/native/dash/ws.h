@@ -4,9 +4,19 @@
 
 #include <libwebsockets.h>
 
+#include "dash/alerts.h"
+#include "http/routes.h"
+
 typedef struct ws ws;
 
-ws *ws_create(void); /* NULL when out of memory */
+typedef struct ws_desc {
+    const char *token; /* borrowed; NULL = none is asked for */
+    alerts *alerts;    /* borrowed; must outlive `ws` */
+} ws_desc;
+
+ws *ws_create(const ws_desc *desc); /* NULL when out of memory */
+/* The answers that tell of the hub; valid as long as `w`. */
+http_data ws_data(ws *w);
 /* For the vhost's list; `w` must outlive the context. */
 struct lws_protocols ws_protocol(ws *w);
 /* Begins to watch deadlines. */
