@@ -11,6 +11,8 @@ endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets>=4.1)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson>=1.7.15)
+# SQLite: the history of the hub, 3.37 or newer for STRICT tables.
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.37)
 # libedit: line editing and history of `bitnet chat`, BSD licence, Debian's 3.1 (readline is GPL).
 # Optional: without it the terminal's own line editing has to do.
 pkg_check_modules(LIBEDIT IMPORTED_TARGET libedit>=3.1)
@@ -29,7 +31,8 @@ add_dependencies(bitnet_native bitnet_commit)
 set_source_files_properties(targets/native/model_embedded.S PROPERTIES
     COMPILE_DEFINITIONS "MODEL_PATH=\"${BITNET_DEFAULT_MODEL}\"" OBJECT_DEPENDS ${BITNET_DEFAULT_MODEL})
 target_include_directories(bitnet_native PUBLIC targets/native core)
-target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PRIVATE bitnet_warnings)
+target_link_libraries(bitnet_native PUBLIC bitnet_core PkgConfig::LWS PkgConfig::CJSON PkgConfig::SQLITE ${CMAKE_DL_LIBS}
+                      PRIVATE bitnet_warnings)
 if(LIBEDIT_FOUND)
     target_compile_definitions(bitnet_native PRIVATE BITNET_LIBEDIT)
     target_link_libraries(bitnet_native PRIVATE PkgConfig::LIBEDIT)

@@ -3,11 +3,9 @@
 #   cmake --install build/native --prefix /usr/local
 #   cc main.c $(pkg-config --cflags --libs bitnet)
 #   find_package(bitnet 0.1 REQUIRED)   target_link_libraries(app PRIVATE bitnet::core)
-include(CMakePackageConfigHelpers)
+include(install_library)
 
-set(bitnet_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/bitnet)
-
-install(TARGETS bitnet_core EXPORT bitnet ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+bitnet_install_library(bitnet_core bitnet "${PROJECT_DESCRIPTION}")
 install(DIRECTORY core/include/bitnet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 install(TARGETS bitnet RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
@@ -18,16 +16,3 @@ install(DIRECTORY tests/reference/bitnet_ref DESTINATION ${CMAKE_INSTALL_DATADIR
         FILES_MATCHING PATTERN "*.py")
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES models/bitnet-tales/MODEL.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/bitnet-tales)
-
-install(EXPORT bitnet NAMESPACE bitnet:: DESTINATION ${bitnet_cmake_dir} FILE bitnet-targets.cmake)
-configure_package_config_file(cmake/bitnet-config.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/bitnet-config.cmake
-    INSTALL_DESTINATION ${bitnet_cmake_dir} NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/bitnet-config-version.cmake
-    COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/bitnet-config.cmake
-    ${CMAKE_CURRENT_BINARY_DIR}/bitnet-config-version.cmake DESTINATION ${bitnet_cmake_dir})
-
-# Paths relative to the .pc file, so that an installed tree may be moved.
-file(RELATIVE_PATH bitnet_pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-configure_file(cmake/bitnet.pc.in ${CMAKE_CURRENT_BINARY_DIR}/bitnet.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/bitnet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -13,11 +13,11 @@ import sys
 
 C_STD = {f"<{h}.h>" for h in ("assert ctype errno float inttypes limits math stdalign stdarg stdatomic "
                              "stdbool stddef stdint stdio stdlib string").split()}
-THIRD_PARTY = ("<libwebsockets.h>", "<cjson/", "<emscripten", "<immintrin.h>", "<cpuid.h>", "<wasm_simd128.h>", "<arm_neon.h>")
+THIRD_PARTY = ("<libwebsockets.h>", "<cjson/", "<sqlite3.h>", "<libpq-fe.h>", "<emscripten", "<immintrin.h>", "<cpuid.h>", "<wasm_simd128.h>", "<arm_neon.h>")
 SYSTEM = "<system>"  # in a row: any system header that is not third party
 RULES = {
     "core/include/bitnet": ["bitnet/"],
-    "core/base": ["bitnet/status.h", "bitnet/model.h"],
+    "core/base": ["bitnet/status.h", "bitnet/hooks.h"],
     "core/format": ["bitnet/", "base/"],
     "core/text": ["bitnet/", "base/", "format/"],
     "core/kernels": ["bitnet/backend.h", "base/half.h", "base/os.h", "format/blocks.h", "<cpuid.h>",
@@ -32,8 +32,9 @@ RULES = {
     "targets/native": ["bitnet/", "base/", "cmd/", "http/", "dash/", SYSTEM],
     "targets/native/cmd": ["bitnet/", "base/", "http/", "dash/", "<cjson/", SYSTEM],
     "targets/native/http": ["bitnet/", "base/", "dash/", "<libwebsockets.h>", "<cjson/", SYSTEM],
-    "targets/native/dash": ["bitnet/", "base/", "http/", "<libwebsockets.h>", "<cjson/", SYSTEM],
+    "targets/native/dash": ["bitnet/", "base/", "http/", "<libwebsockets.h>", "<cjson/", "<sqlite3.h>", "<libpq-fe.h>", SYSTEM],
     "bench/kernels": ["bitnet/backend.h", "base/", "kernels/", "cmd/bench_output.h", "<immintrin.h>", SYSTEM],
+    "bench/hub": ["bitnet/histogram.h", SYSTEM],
     "targets/wasm": ["bitnet/", "base/", "<emscripten", SYSTEM],
     "targets/wasm/probe": ["base/", "kernels/", "<emscripten"],
 }

@@ -105,6 +105,8 @@ need_build() {
     need libwebsockets-dev pc libwebsockets
     need libcjson-dev pc libcjson
     need libedit-dev pc libedit
+    need libsqlite3-dev pc sqlite3
+    need libpq-dev pc libpq
     need ca-certificates file /etc/ssl/certs/ca-certificates.crt
     need python3 cmd python3
 }

@@ -10,14 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bitnet/model.h"
+#include "bitnet/hooks.h"
 #include "bitnet/status.h"
-
-#if defined(__GNUC__)
-#define BITNET_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#else
-#define BITNET_PRINTF(f, a)
-#endif
 
 /* Fills err (when not NULL) and returns status, so that a check is one line. `id` is a literal. */
 bitnet_status bitnet_fail(bitnet_error *err, bitnet_status status, const char *id, const char *fmt,

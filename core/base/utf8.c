@@ -67,6 +67,18 @@ size_t bitnet_utf8_pending(const char *s, size_t n) {
     return 0;
 }
 
+size_t bitnet_utf8_fit(const char *s, size_t cap) {
+    if (!s) return 0;
+    const char *end = memchr(s, 0, cap);
+    return end ? (size_t)(end - s) : cap - 1 - bitnet_utf8_pending(s, cap - 1);
+}
+
+void bitnet_utf8_copy(char *dst, size_t cap, const char *s) {
+    size_t n = bitnet_utf8_fit(s, cap);
+    if (n > 0) memcpy(dst, s, n);
+    dst[n] = 0;
+}
+
 int bitnet_utf8_encode(uint32_t cp, char out[4]) {
     if (cp < 0x80) {
         out[0] = (char)cp;

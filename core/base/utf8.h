@@ -14,6 +14,10 @@ int bitnet_utf8_decode(const char *s, size_t n, uint32_t *cp);
 size_t bitnet_utf8_check(const char *s, size_t n);
 /* How many bytes at the end are the valid beginning of an unfinished character: 0..3. */
 size_t bitnet_utf8_pending(const char *s, size_t n);
+/* How many bytes of s, which may be NULL, fit into cap >= 1 with the final NUL: never a part of a character. And s
+ * copied so, with the NUL. */
+size_t bitnet_utf8_fit(const char *s, size_t cap);
+void bitnet_utf8_copy(char *dst, size_t cap, const char *s);
 /* Writes 1..4 bytes and returns how many; 0 for a surrogate or a value above U+10FFFF. */
 int bitnet_utf8_encode(uint32_t cp, char out[4]);
 /* Text with U+FFFD, three bytes, for every invalid byte: its length, and the text itself. Returns the

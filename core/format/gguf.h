@@ -29,6 +29,7 @@
 #ifndef BITNET_GGUF_H
 #define BITNET_GGUF_H
 
+#include "bitnet/model.h"
 #include "format/tensors.h"
 
 /* Fills *out from the source: through `map` where it has one, else through `read`, piece by piece.

@@ -13,6 +13,7 @@
 #ifndef BITNET_HF_H
 #define BITNET_HF_H
 
+#include "bitnet/model.h"
 #include "format/dir_build.h"
 
 /* files must hold one named config.json; others are taken by name: tokenizer.json,

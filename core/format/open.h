@@ -8,6 +8,7 @@
 #ifndef BITNET_OPEN_H
 #define BITNET_OPEN_H
 
+#include "bitnet/model.h"
 #include "format/tensors.h"
 
 typedef struct bitnet_open_desc {

@@ -13,6 +13,7 @@
 #ifndef BITNET_SAFETENSORS_H
 #define BITNET_SAFETENSORS_H
 
+#include "bitnet/model.h"
 #include "format/tensors.h"
 
 typedef enum bitnet_st_dtype {

@@ -5,6 +5,7 @@
 #define BITNET_VIEW_H
 
 #include "base/base.h"
+#include "bitnet/model.h"
 
 typedef struct bitnet_view { /* {0} is empty */
     const char *s;

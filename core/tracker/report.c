@@ -14,7 +14,7 @@
 #include "base/os.h"
 #include "bitnet/bitnet.h"
 #include "tracker/spool.h"
-#include "tracker/writer.h"
+#include "tracker/json_writer.h"
 
 #define MESSAGE_CAP  65536 /* what a hub accepts */
 #define MESSAGE_TAIL 8     /* bytes that end a window */
@@ -55,65 +55,74 @@ static uint64_t wall_ms_at(const report *r, uint64_t mono_ns) {
 /* ---- hello ------------------------------------------------------------------------------------
  */
 
-/* What a value of this metric can be: a share is at most 1, and only a change per second is negative. */
-static void put_range(bitnet_writer *w, const bitnet_metric_info *m) {
+/* What a value of this metric can be: a share is at most 1. */
+static void put_range(bitnet_json_writer *w, const bitnet_metric_info *m) {
     size_t n = strlen(m->wire);
-    if (strcmp(m->unit, "By/s") != 0) bitnet_put(w, ",\"min\":0");
-    if (n > 6 && strcmp(m->wire + n - 6, "_ratio") == 0) bitnet_put(w, ",\"max\":1");
+    if (m->kind != BITNET_KIND_SIGNED) bitnet_json_put(w, ",\"min\":0");
+    if (n > 6 && strcmp(m->wire + n - 6, "_ratio") == 0) bitnet_json_put(w, ",\"max\":1");
 }
 
-static void put_metrics(bitnet_writer *w) {
-    static const char *const kinds[] = {"hist", "gauge", "counter"};
-    bitnet_put(w, ",\"metrics\":[");
+static void put_metrics(bitnet_json_writer *w) {
+    static const char *const kinds[] = {"hist", "gauge", "gauge", "counter"}; /* by bitnet_metric_kind */
+    bitnet_json_put(w, ",\"metrics\":[");
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         const bitnet_metric_info *m = bitnet_metric_get_info((bitnet_metric)i);
-        bitnet_put(w, "%s{\"name\":", i ? "," : "");
-        bitnet_put_string(w, m->wire);
-        bitnet_put(w, ",\"unit\":");
-        bitnet_put_string(w, m->unit);
-        bitnet_put(w, ",\"kind\":\"%s\"", kinds[m->kind]);
+        bitnet_json_put(w, "%s{\"name\":", i ? "," : "");
+        bitnet_json_put_string(w, m->wire);
+        bitnet_json_put(w, ",\"unit\":");
+        bitnet_json_put_string(w, m->unit);
+        bitnet_json_put(w, ",\"kind\":\"%s\"", kinds[m->kind]);
         put_range(w, m);
-        bitnet_put(w, ",\"help\":");
-        bitnet_put_string(w, m->help);
-        bitnet_put(w, "}");
+        bitnet_json_put(w, ",\"help\":");
+        bitnet_json_put_string(w, m->help);
+        bitnet_json_put(w, "}");
     }
-    bitnet_put(w, "]");
+    bitnet_json_put(w, "]");
 }
 
-static void put_text(bitnet_writer *w, const char *key, const char *value) {
-    bitnet_put(w, ",\"%s\":", key);
-    bitnet_put_string(w, value);
+static void put_text(bitnet_json_writer *w, const char *key, const char *value) {
+    bitnet_json_put(w, ",\"%s\":", key);
+    bitnet_json_put_string(w, value);
 }
 
 /* Only what is known is expected. */
-static void put_expected(bitnet_writer *w, const report *r) {
-    bitnet_put(w, ",\"expected\":{");
-    if (r->expected_decode_rate > 0) bitnet_put(w, "\"decode_rate\":%.6g", r->expected_decode_rate);
-    if (r->expected_prefill_rate > 0)
-        bitnet_put(w, "%s\"prefill_rate\":%.6g", r->expected_decode_rate > 0 ? "," : "",
-                   r->expected_prefill_rate);
-    bitnet_put(w, "}");
+static void put_expected(bitnet_json_writer *w, const report *r) {
+    const struct {
+        const char *metric;
+        double rate;
+    } row[] = {{"decode_rate", r->expected_decode_rate},
+               {"prefill_rate", r->expected_prefill_rate}};
+    bool is_first = true;
+    bitnet_json_put(w, ",\"expected\":{");
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        if (!(row[i].rate > 0)) continue;
+        bitnet_json_put(w, "%s\"%s\":", is_first ? "" : ",", row[i].metric);
+        bitnet_json_put_number(w, row[i].rate);
+        is_first = false;
+    }
+    bitnet_json_put(w, "}");
 }
 
 static bitnet_status send_hello(report *r) {
-    bitnet_writer w = {.buf = r->buf, .cap = sizeof r->buf};
-    bitnet_put(&w, "{\"type\":\"hello\",\"proto\":1,\"role\":\"producer\"");
+    bitnet_json_writer w = {.buf = r->buf, .cap = sizeof r->buf};
+    bitnet_json_put(&w, "{\"type\":\"hello\",\"proto\":1,\"role\":\"producer\"");
     put_text(&w, "name", r->name);
-    bitnet_put(&w, ",\"instance\":\"%016" PRIx64 "\",\"epoch\":%" PRIu64 ",\"next_seq\":%" PRIu64,
-               r->instance, r->epoch + 1, r->spool.next_seq);
+    bitnet_json_put(&w,
+                    ",\"instance\":\"%016" PRIx64 "\",\"epoch\":%" PRIu64 ",\"next_seq\":%" PRIu64,
+                    r->instance, r->epoch + 1, r->spool.next_seq);
     put_text(&w, "backend", r->backend);
     put_text(&w, "tier", r->tier);
-    bitnet_put(&w, ",\"threads\":%d", r->n_threads);
+    bitnet_json_put(&w, ",\"threads\":%d", r->n_threads);
     put_text(&w, "model", r->model);
     put_text(&w, "host", r->host);
     put_text(&w, "build", r->build);
     if (r->token[0]) put_text(&w, "token", r->token);
-    bitnet_put(&w, ",\"t_ms\":%" PRIu64 ",\"started_ms\":%" PRIu64,
-               wall_ms_at(r, bitnet_os_now_ns()), r->wall_ms);
+    bitnet_json_put(&w, ",\"t_ms\":%" PRIu64 ",\"started_ms\":%" PRIu64,
+                    wall_ms_at(r, bitnet_os_now_ns()), r->wall_ms);
     put_expected(&w, r);
     put_metrics(&w);
-    bitnet_put(&w, "}");
-    if (w.is_cut) return BITNET_E_INVAL;
+    bitnet_json_put(&w, "}");
+    if (w.len >= w.cap) return BITNET_E_INVAL;
     return r->transport.send(r->transport.ctx, w.buf, w.len);
 }
 
@@ -176,10 +185,12 @@ static void heard_welcome(report *r, const answer *a) {
 
 static void heard_ping(report *r, const answer *a, uint64_t at_ns) {
     char text[160];
-    int n = snprintf(text, sizeof text,
-                     "{\"type\":\"pong\",\"id\":%" PRId64 ",\"rx_ms\":%.3f,\"tx_ms\":%.3f}", a->id,
-                     wall_at(r, at_ns), wall_at(r, bitnet_os_now_ns()));
-    r->transport.send(r->transport.ctx, text, (size_t)n);
+    bitnet_json_writer w = {.buf = text, .cap = sizeof text};
+    bitnet_json_put(&w, "{\"type\":\"pong\",\"id\":%" PRId64, a->id);
+    bitnet_json_put_member(&w, "rx_ms", wall_at(r, at_ns));
+    bitnet_json_put_member(&w, "tx_ms", wall_at(r, bitnet_os_now_ns()));
+    bitnet_json_put(&w, "}");
+    r->transport.send(r->transport.ctx, text, w.len);
 }
 
 static void listen(report *r) {
@@ -201,10 +212,10 @@ static void listen(report *r) {
 
 static bitnet_status send_gap(report *r, uint64_t seq, uint64_t to, const bitnet_spooled *lost) {
     char text[160];
-    bitnet_writer w = {.buf = text, .cap = sizeof text};
-    bitnet_put(&w, "{\"type\":\"gap\",\"seq\":%" PRIu64 ",\"to\":%" PRIu64, seq, to);
-    if (lost) bitnet_put(&w, ",\"n\":%" PRIu64, lost->n_samples);
-    bitnet_put(&w, ",\"reason\":\"%s\"}", lost ? "spool_full" : "hub_rewound");
+    bitnet_json_writer w = {.buf = text, .cap = sizeof text};
+    bitnet_json_put(&w, "{\"type\":\"gap\",\"seq\":%" PRIu64 ",\"to\":%" PRIu64, seq, to);
+    if (lost) bitnet_json_put(&w, ",\"n\":%" PRIu64, lost->n_samples);
+    bitnet_json_put(&w, ",\"reason\":\"%s\"}", lost ? "spool_full" : "hub_rewound");
     return r->transport.send(r->transport.ctx, w.buf, w.len);
 }
 
@@ -233,33 +244,35 @@ static void flush(report *r) {
 /* ---- windows ----------------------------------------------------------------------------------
  */
 
-static void put_value(bitnet_writer *w, const bitnet_window_metric *m,
+static void put_value(bitnet_json_writer *w, const bitnet_window_metric *m,
                       const bitnet_histogram *hist) {
-    bitnet_put_number(w, "sum", m->sum);
-    bitnet_put_number(w, "min", m->min);
-    bitnet_put_number(w, "max", m->max);
-    bitnet_put_number(w, "last", m->last);
+    bitnet_json_put_measure(w, "sum", m->sum);
+    bitnet_json_put_measure(w, "min", m->min);
+    bitnet_json_put_measure(w, "max", m->max);
+    bitnet_json_put_measure(w, "last", m->last);
     if (!hist) return;
     bitnet_bucket bucket[BITNET_HISTOGRAM_BUCKETS];
     int32_t n = bitnet_histogram_export(hist, bucket, BITNET_HISTOGRAM_BUCKETS);
-    bitnet_put(w, ",\"b\":[");
+    bitnet_json_put(w, ",\"b\":[");
     for (int32_t i = 0; i < n; i++)
-        bitnet_put(w, "%s%" PRIu32 ",%" PRIu32, i ? "," : "", bucket[i].index, bucket[i].count);
-    bitnet_put(w, "]");
+        bitnet_json_put(w, "%s%" PRIu32 ",%" PRIu32, i ? "," : "", bucket[i].index,
+                        bucket[i].count);
+    bitnet_json_put(w, "]");
 }
 
-static void put_metric(bitnet_writer *w, const bitnet_window *win, int i, bool is_first) {
+static void put_metric(bitnet_json_writer *w, const bitnet_window *win, int i, bool is_first) {
     const bitnet_metric_info *info = bitnet_metric_get_info((bitnet_metric)i);
-    bitnet_put(w, "%s\"%s\":{\"n\":%" PRIu64, is_first ? "" : ",", info->wire, win->metric[i].n);
+    bitnet_json_put(w, "%s\"%s\":{\"n\":%" PRIu64, is_first ? "" : ",", info->wire,
+                    win->metric[i].n);
     put_value(w, &win->metric[i], info->kind == BITNET_KIND_HIST ? &win->hist[i] : NULL);
-    bitnet_put(w, "}");
+    bitnet_json_put(w, "}");
 }
 
-static void put_series(bitnet_writer *w, const bitnet_window_series *s, bool is_first) {
-    bitnet_put(w, "%s{\"name\":\"%s\",\"labels\":%s,\"n\":%" PRIu64, is_first ? "" : ",",
-               bitnet_metric_get_info(s->metric)->wire, s->labels, s->value.n);
+static void put_series(bitnet_json_writer *w, const bitnet_window_series *s, bool is_first) {
+    bitnet_json_put(w, "%s{\"name\":\"%s\",\"labels\":%s,\"n\":%" PRIu64, is_first ? "" : ",",
+                    bitnet_metric_get_info(s->metric)->wire, s->labels, s->value.n);
     put_value(w, &s->value, NULL);
-    bitnet_put(w, "}");
+    bitnet_json_put(w, "}");
 }
 
 /* What of a window is said: metrics, then series, in their order. */
@@ -269,21 +282,20 @@ typedef struct cursor {
 } cursor;
 
 /* One value that does not fit any more is taken back, and the message ends before it. */
-static bool undo_if_cut(bitnet_writer *w, size_t before) {
-    if (!w->is_cut && w->len < w->cap - MESSAGE_TAIL) return false;
+static bool undo_if_cut(bitnet_json_writer *w, size_t before) {
+    if (w->len < w->cap - MESSAGE_TAIL) return false;
     w->len = before;
-    w->is_cut = false;
     return true;
 }
 
 /* A message with what fits from `at` on. Returns how many values that are. */
-static uint64_t put_window(report *r, bitnet_writer *w, const bitnet_window *win, cursor *at) {
+static uint64_t put_window(report *r, bitnet_json_writer *w, const bitnet_window *win, cursor *at) {
     uint64_t n = 0;
-    bitnet_put(w,
-               "{\"type\":\"window\",\"seq\":%" PRIu64 ",\"t_ms\":%" PRIu64 ",\"span_ms\":%" PRIu64
-               ",\"dropped\":%" PRIu64 ",\"m\":{",
-               r->spool.next_seq, wall_ms_at(r, win->t1_ns), (win->t1_ns - win->t0_ns) / 1000000u,
-               win->n_dropped + r->n_unsaid);
+    bitnet_json_put(w,
+                    "{\"type\":\"window\",\"seq\":%" PRIu64 ",\"t_ms\":%" PRIu64
+                    ",\"span_ms\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"m\":{",
+                    r->spool.next_seq, wall_ms_at(r, win->t1_ns),
+                    (win->t1_ns - win->t0_ns) / 1000000u, win->n_dropped + r->n_unsaid);
     for (; at->metric < BITNET_METRIC_COUNT; at->metric++) {
         size_t before = w->len;
         if (win->metric[at->metric].n == 0) continue;
@@ -291,18 +303,18 @@ static uint64_t put_window(report *r, bitnet_writer *w, const bitnet_window *win
         if (undo_if_cut(w, before)) break;
         n++;
     }
-    bitnet_put(w, "}");
+    bitnet_json_put(w, "}");
     uint64_t n_series = 0;
     for (; at->metric == BITNET_METRIC_COUNT && at->series < win->n_series; at->series++) {
         const bitnet_window_series *s = &win->series[at->series];
         size_t before = w->len;
         if (s->value.n == 0) continue;
-        if (n_series == 0) bitnet_put(w, ",\"s\":[");
+        if (n_series == 0) bitnet_json_put(w, ",\"s\":[");
         put_series(w, s, n_series == 0);
         if (undo_if_cut(w, before)) break;
         n_series++;
     }
-    bitnet_put(w, n_series ? "]}" : "}");
+    bitnet_json_put(w, n_series ? "]}" : "}");
     return n + n_series;
 }
 
@@ -319,9 +331,9 @@ static bitnet_status add_window(report *r, const bitnet_window *win) {
     uint64_t left = count_values(win);
     cursor at = {0, 0};
     do {
-        bitnet_writer w = {.buf = r->buf, .cap = sizeof r->buf};
+        bitnet_json_writer w = {.buf = r->buf, .cap = sizeof r->buf};
         uint64_t n = put_window(r, &w, win, &at);
-        if (w.is_cut || (n == 0 && left > 0)) return BITNET_E_INVAL;
+        if (n == 0 && left > 0) return BITNET_E_INVAL;
         if (!bitnet_spool_add(&r->spool, w.buf, w.len, n)) {
             r->n_unsaid += left;
             return BITNET_E_NOMEM;
@@ -343,6 +355,21 @@ static bitnet_status report_write(void *ctx, const bitnet_window *win) {
     }
     flush(r);
     return st;
+}
+
+/* {"id":...} becomes {"type":"op","seq":...,"id":...}. */
+static bitnet_status report_op(void *ctx, const char *json, size_t n) {
+    report *r = ctx;
+    bitnet_json_writer w = {.buf = r->buf, .cap = sizeof r->buf};
+    bitnet_json_put(&w, "{\"type\":\"op\",\"seq\":%" PRIu64 ",%.*s", r->spool.next_seq, (int)n - 1,
+                    json + 1);
+    if (w.len >= w.cap) return BITNET_E_INVAL;
+    if (!bitnet_spool_add(&r->spool, w.buf, w.len, 1)) {
+        r->n_unsaid++;
+        return BITNET_E_NOMEM;
+    }
+    flush(r);
+    return BITNET_OK;
 }
 
 static bitnet_status report_settle(void *ctx) {
@@ -404,6 +431,10 @@ bitnet_status bitnet_report_open(bitnet_sink *out, bitnet_transport transport,
     r->wall_ns = bitnet_os_now_ns();
     bitnet_spool_init(&r->spool, desc->spool_bytes ? desc->spool_bytes : SPOOL_BYTES,
                       desc->allocator);
-    *out = (bitnet_sink){report_write, report_settle, report_close, r};
+    *out = (bitnet_sink){.write = report_write,
+                         .op = report_op,
+                         .settle = report_settle,
+                         .close = report_close,
+                         .ctx = r};
     return BITNET_OK;
 }

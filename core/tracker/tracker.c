@@ -10,10 +10,18 @@
 #include "base/os.h"
 #include "bitnet/histogram.h"
 #include "tracker/ring.h"
-#include "tracker/writer.h"
+#include "tracker/json_writer.h"
 
 #define N_RINGS 8
 #define N_SINKS 4
+#define N_OPS   256
+
+/* A finished operation, as JSON. */
+typedef struct waiting_op {
+    struct waiting_op *next;
+    size_t n;
+    char json[];
+} waiting_op;
 
 struct bitnet_tracker {
     bitnet_allocator allocator;
@@ -27,6 +35,10 @@ struct bitnet_tracker {
     bitnet_histogram hist[BITNET_METRIC_COUNT]; /* of this window; only KIND_HIST ones are used */
     bitnet_window_series series[BITNET_MAX_SERIES];
     int32_t n_series;
+    bitnet_os_mutex lock; /* guards what waits to be handed on: */
+    waiting_op *first_op, **last_op;
+    int32_t n_ops;
+    uint64_t n_ops_lost;
 };
 
 static const bitnet_metric_info infos[] = {
@@ -92,6 +104,12 @@ bitnet_status bitnet_tracker_create(bitnet_tracker **out, const bitnet_tracker_d
     uint32_t want = desc->ring_cap ? desc->ring_cap : 4096;
     for (t->ring_cap = 16; t->ring_cap < want && t->ring_cap < 1u << 20;)
         t->ring_cap *= 2;
+    t->last_op = &t->first_op;
+    if (bitnet_os_mutex_init(&t->lock) < 0) {
+        bitnet_free(&desc->allocator, t, sizeof *t);
+        *out = NULL;
+        return BITNET_E_NOMEM;
+    }
     begin_window(t, bitnet_os_now_ns());
     return BITNET_OK;
 }
@@ -103,6 +121,7 @@ void bitnet_tracker_free(bitnet_tracker *t) {
         if (t->sink[i].close) t->sink[i].close(t->sink[i].ctx);
     for (int32_t i = 0; i < t->n_rings; i++)
         ring_free(t, t->ring[i]);
+    bitnet_os_mutex_destroy(&t->lock);
     bitnet_allocator a = t->allocator;
     bitnet_free(&a, t, sizeof *t);
 }
@@ -125,15 +144,15 @@ bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t, bitnet_sink sink) {
 
 /* {"key":"value",...} in the order given. False when it does not fit. */
 static bool print_labels(char out[BITNET_LABELS_CAP], const bitnet_label *labels, int32_t n) {
-    bitnet_writer w = {.buf = out, .cap = BITNET_LABELS_CAP};
+    bitnet_json_writer w = {.buf = out, .cap = BITNET_LABELS_CAP};
     for (int32_t i = 0; i < n; i++) {
-        bitnet_put(&w, i ? "," : "{");
-        bitnet_put_string(&w, labels[i].key);
-        bitnet_put(&w, ":");
-        bitnet_put_string(&w, labels[i].value);
+        bitnet_json_put(&w, i ? "," : "{");
+        bitnet_json_put_string(&w, labels[i].key);
+        bitnet_json_put(&w, ":");
+        bitnet_json_put_string(&w, labels[i].value);
     }
-    bitnet_put(&w, "}");
-    return n > 0 && n <= BITNET_MAX_LABELS && !w.is_cut;
+    bitnet_json_put(&w, "}");
+    return n > 0 && n <= BITNET_MAX_LABELS && w.len < w.cap;
 }
 
 bitnet_metric bitnet_tracker_series(bitnet_tracker *t, bitnet_metric metric,
@@ -176,6 +195,59 @@ static void fold(bitnet_tracker *t, const bitnet_record *rec) {
         bitnet_histogram_add(&t->hist[rec->metric], rec->value);
 }
 
+/* ---- operations -------------------------------------------------------------------------------
+ */
+
+static void free_op(bitnet_tracker *t, waiting_op *op) {
+    bitnet_free(&t->allocator, op, sizeof *op + op->n + 1);
+}
+
+void bitnet_tracker_take_op(void *tracker, const bitnet_op_record *record) {
+    bitnet_tracker *t = tracker;
+    size_t n = bitnet_op_record_write_json(record, NULL, 0);
+    waiting_op *op = bitnet_alloc(&t->allocator, sizeof *op + n + 1);
+    if (op) {
+        op->n = n;
+        bitnet_op_record_write_json(record, op->json, n + 1);
+    }
+    bitnet_os_mutex_lock(&t->lock);
+    bool has_room = op && t->n_ops < N_OPS;
+    if (has_room) {
+        *t->last_op = op;
+        t->last_op = &op->next;
+        t->n_ops++;
+    } else {
+        t->n_ops_lost++;
+    }
+    bitnet_os_mutex_unlock(&t->lock);
+    if (op && !has_room) free_op(t, op);
+}
+
+/* Takes all that wait at once, so that nobody waits for the sinks. */
+static waiting_op *take_ops(bitnet_tracker *t, uint64_t *n_lost) {
+    bitnet_os_mutex_lock(&t->lock);
+    waiting_op *ops = t->first_op;
+    t->first_op = NULL;
+    t->last_op = &t->first_op;
+    t->n_ops = 0;
+    *n_lost = t->n_ops_lost;
+    bitnet_os_mutex_unlock(&t->lock);
+    return ops;
+}
+
+static void hand_on(bitnet_tracker *t, waiting_op *op) {
+    while (op) {
+        waiting_op *next = op->next;
+        for (int32_t i = 0; i < t->n_sinks; i++)
+            if (t->sink[i].op) t->sink[i].op(t->sink[i].ctx, op->json, op->n);
+        free_op(t, op);
+        op = next;
+    }
+}
+
+/* ---- windows ----------------------------------------------------------------------------------
+ */
+
 static void begin_window(bitnet_tracker *t, uint64_t now_ns) {
     for (int i = 0; i < BITNET_METRIC_COUNT; i++)
         if (t->hist[i].n) memset(&t->hist[i], 0, sizeof t->hist[i]);
@@ -185,7 +257,8 @@ static void begin_window(bitnet_tracker *t, uint64_t now_ns) {
 }
 
 bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns) {
-    uint64_t n_dropped = 0;
+    uint64_t n_dropped = 0, n_ops_lost;
+    waiting_op *ops = take_ops(t, &n_ops_lost);
     for (int32_t i = 0; i < t->n_rings; i++) {
         bitnet_record rec;
         while (bitnet_ring_pop(t->ring[i], &rec))
@@ -193,10 +266,11 @@ bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns) {
         n_dropped += atomic_load_explicit(&t->ring[i]->n_dropped, memory_order_relaxed);
     }
     t->window.t1_ns = now_ns;
-    t->window.n_dropped = n_dropped + t->n_invalid;
+    t->window.n_dropped = n_dropped + t->n_invalid + n_ops_lost;
     t->window.n_series = t->n_series;
     for (int32_t i = 0; i < t->n_sinks; i++)
         t->sink[i].write(t->sink[i].ctx, &t->window);
+    hand_on(t, ops);
     begin_window(t, now_ns);
     return BITNET_OK;
 }

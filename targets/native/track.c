@@ -1,5 +1,5 @@
-/* track.c: see track.h. The pump thread wakes ten times a second, and once a second it measures
- * resident memory into a ring of its own. */
+/* track.c: see track.h. The pump thread wakes ten times a second, and once a second it samples
+ * the monitor's sources into a ring of its own. */
 #define _GNU_SOURCE /* getrandom */
 #include "track.h"
 
@@ -19,6 +19,7 @@
 #include "cmd/token_file.h"
 #include "dash/transport_lws.h"
 #include "os_cores.h"
+#include "monitor.h"
 
 #define PUMP_MS        100
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
@@ -53,11 +54,13 @@ static bool is_due(const track *t, uint64_t now) {
 
 static void *pump_main(void *arg) {
     track *t = arg;
+    monitor *m; /* opened here, since a GPU's driver may take its time; NULL: no memory for it */
+    monitor_open(&m, &(monitor_desc){0});
     pthread_mutex_lock(&t->lock);
     for (unsigned i = 0; !t->is_stopping; i++) {
         pthread_mutex_unlock(&t->lock);
-        uint64_t now = bitnet_os_now_ns(), rss = i % PUMPS_A_SECOND == 0 ? bitnet_os_rss() : 0;
-        if (rss > 0) bitnet_ring_push(t->monitor, now, BITNET_METRIC_MEMORY, (double)rss, 0, 0);
+        uint64_t now = bitnet_os_now_ns();
+        if (i % PUMPS_A_SECOND == 0) monitor_sample(m, t->monitor, now);
         if (is_due(t, now)) bitnet_tracker_pump(t->tracker, now);
         struct timespec due = after_ms(PUMP_MS);
         pthread_mutex_lock(&t->lock);
@@ -65,6 +68,8 @@ static void *pump_main(void *arg) {
         }
     }
     pthread_mutex_unlock(&t->lock);
+    monitor_sample(m, t->monitor, bitnet_os_now_ns()); /* a short run has an end, and a peak, too */
+    monitor_close(m);
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #ifndef BITNET_TRACK_H
 #define BITNET_TRACK_H
 
+#include "bitnet/model.h"
 #include "bitnet/tracker.h"
 
 typedef struct track track;

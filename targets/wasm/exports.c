@@ -15,8 +15,9 @@
 #include "session.h"
 
 #define RING_CAP    4096
+#define SPOOL_BYTES (1u << 20) /* three minutes of a tab that decodes and whose hub is away */
 #define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
-#define MEMORY_EACH 1000000000u /* ns between two records of the memory metric */
+#define SAMPLE_EACH 1000000000u /* ns between two samples of the heap */
 
 /* ---- life ------------------------------------------------------------------ */
 
@@ -149,7 +150,7 @@ static bitnet_status open_transport(bitnet_session *s, const char *url) {
 }
 
 bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
-                                        uint64_t instance) {
+                                        const char *host, uint64_t instance) {
     bitnet_session_track_close(s);
     bitnet_status st = open_transport(s, url);
     if (st >= 0) {
@@ -158,7 +159,9 @@ bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, cons
                                  .backend = "wasm",
                                  .tier = info.tier,
                                  .model = info.name,
+                                 .host = host,
                                  .n_threads = info.n_threads,
+                                 .spool_bytes = SPOOL_BYTES,
                                  .instance = instance};
         st = bitnet_report_open(&s->report, s->transport, &rd);
         if (st < 0) s->transport.close(s->transport.ctx);
@@ -180,13 +183,24 @@ int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code)
     return s->ws ? (int32_t)bitnet_ws_get_state(s->ws, close_code) : -1;
 }
 
+void bitnet_session_js_heap(bitnet_session *s, double bytes) {
+    bitnet_ring_push(s->monitor_ring, bitnet_os_now_ns(), BITNET_METRIC_JS_HEAP, bytes, 0, 0);
+}
+
+static void sample(bitnet_session *s, uint64_t now) {
+    double heap = (double)bitnet_os_rss();
+    s->sampled_ns = now;
+    bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_MEMORY, heap, 0, 0);
+    bitnet_leak_record(&s->leak, s->monitor_ring, now, heap);
+    if (s->model)
+        bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_THREADS,
+                         bitnet_model_get_info(s->model).n_threads, 0, 0);
+}
+
 void bitnet_session_pump(bitnet_session *s) {
     uint64_t now = bitnet_os_now_ns();
     if (s->ws) bitnet_ws_pump(s->ws, now);
-    if (now - s->memory_ns >= MEMORY_EACH) {
-        s->memory_ns = now;
-        bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_MEMORY, (double)bitnet_os_rss(), 0, 0);
-    }
+    if (now - s->sampled_ns >= SAMPLE_EACH) sample(s, now);
     bool is_waiting =
         s->ws && now < s->patient_until_ns && s->transport.n_opened(s->transport.ctx) == 0;
     if (!is_waiting) bitnet_tracker_pump(s->tracker, now);

@@ -115,15 +115,17 @@ EXPORT const char *bitnet_session_score(bitnet_session *s);
 EXPORT void bitnet_session_score_end(bitnet_session *s);
 
 /* Reports under a name to the hub at url, or, when that is NULL, to the mailbox that track_take empties;
- * needs a loaded model. `instance` is random and not 0. */
+ * needs a loaded model. `host` is the browser, for people; `instance` is random and not 0. */
 EXPORT bitnet_status bitnet_session_track_open(bitnet_session *s, const char *url, const char *name,
-                                               uint64_t instance);
+                                               const char *host, uint64_t instance);
 EXPORT void bitnet_session_track_close(bitnet_session *s);
 /* A bitnet_ws_state, or -1 when not tracking; *close_code is that of the last connection, 0 = none.
  */
 EXPORT int32_t bitnet_session_track_state(const bitnet_session *s, int32_t *close_code);
 /* The oldest message in the mailbox, also after track_close; NULL when there is none. */
 EXPORT const char *bitnet_session_track_take(bitnet_session *s);
+/* What the page measured of its own heap, in bytes: the module sees only its memory. */
+EXPORT void bitnet_session_js_heap(bitnet_session *s, double bytes);
 /* About ten times a second, also while nobody listens: it empties the rings. */
 EXPORT void bitnet_session_pump(bitnet_session *s);
 

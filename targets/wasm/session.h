@@ -43,7 +43,8 @@ struct bitnet_session {
     bitnet_mail *mail;          /* outlives the report: its last message is read after it */
     bitnet_transport transport; /* the report's; owned by it */
     uint64_t patient_until_ns;
-    uint64_t memory_ns; /* when the memory metric was last recorded */
+    uint64_t sampled_ns; /* when the heap was last sampled */
+    bitnet_leak leak;    /* of the heap */
 
     bitnet_draft draft;
     bitnet_score score;

@@ -9,24 +9,16 @@ default visibility are exactly the functions and objects that the headers mark B
 usage: run.py BUILD_DIR
 """
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
+
+from installed import Tally, build_with_find_package, build_with_pkg_config, install, sh, symbols
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MODEL = ROOT / "models/bitnet-tales/bitnet-tales.i2_s.gguf"
-WARN = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-
-
-def sh(*args, **kw):
-    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300, **kw)
-    if done.returncode:
-        raise AssertionError(f"{' '.join(map(str, args))}: status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def example(header):
@@ -43,24 +35,12 @@ def golden_text():
     return json.loads((ROOT / "tests/golden/bitnet-tales.json").read_text())["prompts"][0]["greedy40_text"]
 
 
-def install(build, tmp):
-    prefix = tmp / "pre fix"
-    sh("cmake", "--install", build, "--prefix", prefix)
-    for file in ("bin/bitnet", "include/bitnet/bitnet.h", "include/bitnet/metrics.def"):
-        assert (prefix / file).exists(), f"{file} is not installed"
-    return prefix
-
-
 def prints_golden(program):
     assert (got := sh(program, MODEL)) == golden_text(), f"got      {got!r}\nexpected {golden_text()!r}"
 
 
 def by_pkg_config(prefix, tmp, source):
-    pc = next(prefix.rglob("bitnet.pc"))
-    env = {**os.environ, "PKG_CONFIG_PATH": str(pc.parent)}
-    flags = sh("pkg-config", "--cflags", "--libs", "bitnet", env=env)
-    sh("sh", "-c", f"cc -std=c11 {' '.join(WARN)} -o '{tmp}/app-pc' '{source}' {flags.strip()}")
-    prints_golden(tmp / "app-pc")
+    prints_golden(build_with_pkg_config(prefix, "bitnet", source, tmp / "app-pc"))
 
 
 def by_find_package(prefix, tmp, source):
@@ -68,69 +48,27 @@ def by_find_package(prefix, tmp, source):
     project.mkdir()
     (project / "CMakeLists.txt").write_bytes((HERE / "CMakeLists.txt").read_bytes())
     (project / "app.c").write_text(source.read_text())
-    sh("cmake", "-G", "Ninja", "-S", project, "-B", tmp / "app-build", f"-DCMAKE_PREFIX_PATH={prefix}")
-    sh("cmake", "--build", tmp / "app-build")
-    prints_golden(tmp / "app-build/app")
-
-
-def header_alone(header, include, compiler):
-    line = f'#include "bitnet/{header.name}"\n'
-    sh(*compiler, *WARN, "-fsyntax-only", f"-I{include}", "-", input=line)
-
-
-def symbols(library, headers):
-    """Names are ours alone; what is visible is what the headers declare, no more and no less."""
-    rows = [line.split() for line in sh("readelf", "-sW", library).splitlines()]
-    rows = [r for r in rows if len(r) == 8 and r[4] == "GLOBAL" and r[6] != "UND"]
-    names = {r[7] for r in rows}
-    foreign = sorted(n for n in names if not n.startswith("bitnet_"))
-    assert rows and not foreign, f"symbols without our prefix: {foreign or 'no symbols at all'}"
-    declared = set()
-    for header in headers:
-        code = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
-        for decl in re.findall(r"\bBITNET_API\b([^;{]*);", code):
-            declared.add(re.search(r"(bitnet_\w+)\s*(?:\(|$)", decl.strip())[1])
-    visible = {r[7] for r in rows if r[5] == "DEFAULT"}
-    assert visible == declared, (f"visible but not declared: {sorted(visible - declared)}; "
-                                 f"declared but not there: {sorted(declared - visible)}")
+    prints_golden(build_with_find_package(prefix, project, tmp / "app-build"))
 
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    n_failed = n_passed = 0
-
-    def check(name, fn, *args):
-        nonlocal n_failed, n_passed
-        try:
-            result = fn(*args)
-        except (AssertionError, OSError, subprocess.TimeoutExpired, StopIteration) as e:
-            n_failed += 1
-            print(f"not ok {name}\n    " + str(e or type(e).__name__).replace("\n", "\n    "))
-            return None
-        n_passed += 1
-        print(f"ok {name}")
-        return result
-
+    tally = Tally()
     with tempfile.TemporaryDirectory() as tmp:
         tmp = pathlib.Path(tmp)
-        if prefix := check("installs into an empty prefix whose path has a space", install, build, tmp):
+        if prefix := tally.check("installs into an empty prefix whose path has a space", install, build, tmp / "pre fix",
+                                 "bin/bitnet", "include/bitnet/bitnet.h", "include/bitnet/metrics.def"):
             include = prefix / "include"
-            headers = sorted((include / "bitnet").glob("*.h"))
             source = tmp / "app.c"
             source.write_text(example(include / "bitnet/bitnet.h"))
-            check("the example of bitnet.h builds through pkg-config and prints the golden text",
-                  by_pkg_config, prefix, tmp, source)
-            check("the example of bitnet.h builds through find_package and prints the golden text",
-                  by_find_package, prefix, tmp, source)
-            for header in headers:
-                check(f"{header.name} compiles alone in C11", header_alone, header, include,
-                      ["cc", "-std=c11", "-x", "c"])
-                check(f"{header.name} compiles alone in C++17", header_alone, header, include,
-                      ["c++", "-std=c++17", "-x", "c++"])
-            check("every symbol starts with bitnet_, visible ones are those declared BITNET_API",
-                  symbols, next(prefix.rglob("libbitnet.a")), headers)
-    print(f"{n_passed} passed, {n_failed} failed, 0 skipped")
-    return 1 if n_failed else 0
+            tally.check("the example of bitnet.h builds through pkg-config and prints the golden text",
+                        by_pkg_config, prefix, tmp, source)
+            tally.check("the example of bitnet.h builds through find_package and prints the golden text",
+                        by_find_package, prefix, tmp, source)
+            headers = tally.check_headers(include)
+            tally.check("every symbol starts with bitnet_, visible ones are those declared BITNET_API",
+                        symbols, next(prefix.rglob("libbitnet.a")), headers)
+    return tally.end()
 
 
 if __name__ == "__main__":

@@ -334,7 +334,7 @@ static void a_number_is_taken_once_and_in_order(void **state) {
     assert_int_equal(send_window(h, &p, 7), HUB_CLOSE_SEQUENCE);
     hub_leave(h, p.peer, now);
     join_producer(h, &p, 1);
-    assert_string_equal(heard(h, &p, -1), "R6 ");
+    assert_string_equal(heard(h, &p, -1), "R6 A5 "); /* an acknowledgement may have been lost */
 }
 
 static void what_a_bye_says_was_produced_and_did_not_come_is_a_gap(void **state) {

@@ -308,6 +308,44 @@ static void the_json_says_null_and_absent_and_never_zero_for_what_was_not_measur
     stats_free(s);
 }
 
+static void operations_of_all_producers_are_summed_up(void **state) {
+    (void)state;
+    stats *s = stats_create();
+    hear_hello(s, "a1", 1, at_ms(0), "cli", "m");
+    char text[512];
+    for (int i = 1; i <= 4; i++) {
+        snprintf(
+            text, sizeof text,
+            "{\"type\":\"op\",\"seq\":%d,\"t_ms\":5,\"id\":%d,\"parent\":0,\"op\":\"resize\","
+            "\"strategy\":\"avx2\",\"duration_s\":%d,\"ok\":%s,%s\"units\":10,\"unit\":\"row\","
+            "\"meta\":{\"factor\":2,\"note\":\"x\"}}",
+            i, i, i, i == 4 ? "false" : "true", i == 4 ? "\"error\":\"torn\"," : "");
+        hear(s, "a1", 1, at_ms(5), text);
+    }
+    text_buf t = {.p = NULL};
+    text_put(&t, "{");
+    stats_write_operations(s, &t);
+    text_put(&t, "}");
+    cJSON *json = cJSON_Parse(t.p);
+    if (!json) fail_msg("not JSON: %s", t.p);
+    const cJSON *ops = cJSON_GetObjectItem(json, "operations");
+    const cJSON *all = cJSON_GetObjectItem(ops, "summary");
+    assert_true(cJSON_GetObjectItem(all, "count")->valuedouble == 4);
+    assert_true(cJSON_GetObjectItem(all, "failed")->valuedouble == 1);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(all, "duration_s"), "mean")->valuedouble ==
+                2);
+    assert_null(cJSON_GetObjectItem(all, "quality")); /* nobody measured it */
+    const cJSON *last = cJSON_GetObjectItem(ops, "recent")->child;
+    assert_string_equal(cJSON_GetObjectItem(last, "error")->valuestring, "torn");
+    const cJSON *meta = cJSON_GetObjectItem(last, "meta");
+    assert_true(cJSON_GetObjectItem(meta, "factor")->valuedouble == 2);
+    assert_string_equal(cJSON_GetObjectItem(meta, "note")->valuestring, "x");
+    assert_int_equal(s->n_samples, 4);
+    cJSON_Delete(json);
+    text_free(&t);
+    stats_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_percentiles_are_those_of_all_values),
@@ -318,6 +356,7 @@ int main(void) {
         cmocka_unit_test(series_beyond_the_limit_are_counted_in_one),
         cmocka_unit_test(a_producer_that_comes_back_goes_on_in_its_row),
         cmocka_unit_test(what_is_lost_is_counted),
+        cmocka_unit_test(operations_of_all_producers_are_summed_up),
         cmocka_unit_test(rows_stay_in_the_order_of_their_numbers),
         cmocka_unit_test(the_json_says_null_and_absent_and_never_zero_for_what_was_not_measured),
     };

@@ -191,6 +191,25 @@ static void repaired_text_is_valid_and_keeps_every_character(void **state) {
     }
 }
 
+static void a_copy_ends_between_characters(void **state) {
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"; /* 1, 2, 3, 4, 1 bytes */
+    static const size_t fits[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t cap = 1; cap <= 13; cap++) {
+        char got[16];
+        memset(got, 0x5a, sizeof got);
+        assert_int_equal(bitnet_utf8_fit(text, cap), fits[cap - 1]);
+        bitnet_utf8_copy(got, cap, text);
+        assert_int_equal(strlen(got), fits[cap - 1]);
+        assert_memory_equal(got, text, fits[cap - 1]);
+        assert_int_equal(got[cap], 0x5a);
+    }
+    char got[4] = "xyz";
+    bitnet_utf8_copy(got, sizeof got, NULL);
+    assert_string_equal(got, "");
+    assert_int_equal(bitnet_utf8_fit("\xff\xff\xff", 3), 2); /* no character to keep whole */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character_survives_encoding_and_decoding),
@@ -200,6 +219,7 @@ int main(void) {
         cmocka_unit_test(a_half_arrived_character_is_pending_until_it_is_whole),
         cmocka_unit_test(what_can_never_become_a_character_is_not_pending),
         cmocka_unit_test(repaired_text_is_valid_and_keeps_every_character),
+        cmocka_unit_test(a_copy_ends_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

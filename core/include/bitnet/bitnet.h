@@ -34,6 +34,7 @@
 #define BITNET_BITNET_H
 
 #include "bitnet/status.h"
+#include "bitnet/hooks.h"
 #include "bitnet/model.h"
 #include "bitnet/tokenizer.h"
 #include "bitnet/chat.h"
@@ -43,6 +44,10 @@
 #include "bitnet/sampler.h"
 #include "bitnet/tracker.h"
 #include "bitnet/histogram.h"
+#include "bitnet/ops.h"
+#include "bitnet/op_stats.h"
+#include "bitnet/leak.h"
+#include "bitnet/overhead.h"
 #include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"

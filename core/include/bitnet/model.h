@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bitnet/hooks.h"
 #include "bitnet/status.h"
 
 #ifdef __cplusplus
@@ -33,31 +34,11 @@ typedef struct bitnet_source {
     bool may_rewrite;
 } bitnet_source;
 
-/* {0} means malloc and free. `free` gets the size that `alloc` was asked for. Memory from `alloc`
- * must be aligned to 16 bytes; it may hold anything. */
-typedef struct bitnet_allocator {
-    void *(*alloc)(void *ctx, size_t size);
-    void (*free)(void *ctx, void *ptr, size_t size);
-    void *ctx;
-} bitnet_allocator;
-
 /* One file of a model, by the last part of its path: "model-00001-of-00002.gguf", "config.json". */
 typedef struct bitnet_file {
     const char *name;
     bitnet_source source;
 } bitnet_file;
-
-typedef enum bitnet_log_level {
-    BITNET_LOG_DEBUG,
-    BITNET_LOG_INFO,
-    BITNET_LOG_WARN
-} bitnet_log_level;
-
-/* {0} is silent. `text` is one line without a newline, valid during the call. */
-typedef struct bitnet_logger {
-    void (*log)(void *ctx, bitnet_log_level level, const char *text);
-    void *ctx;
-} bitnet_logger;
 
 /* How the keys or values of a context are kept; docs/speed.md has what each costs. */
 typedef enum bitnet_kv_type {

@@ -13,9 +13,11 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define BITNET_API __attribute__((visibility("default")))
+#define BITNET_API          __attribute__((visibility("default")))
+#define BITNET_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define BITNET_API
+#define BITNET_PRINTF(f, a)
 #endif
 
 #ifdef __cplusplus

@@ -8,8 +8,12 @@
 #ifndef BITNET_TRACKER_H
 #define BITNET_TRACKER_H
 
+#include <stdint.h>
+
 #include "bitnet/histogram.h"
-#include "bitnet/model.h"
+#include "bitnet/hooks.h"
+#include "bitnet/ops.h"
+#include "bitnet/status.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -34,6 +38,7 @@ typedef enum bitnet_metric {
 typedef enum bitnet_metric_kind {
     BITNET_KIND_HIST,
     BITNET_KIND_GAUGE,
+    BITNET_KIND_SIGNED, /* a gauge that may be below zero */
     BITNET_KIND_COUNTER
 } bitnet_metric_kind;
 
@@ -80,6 +85,8 @@ typedef struct bitnet_window {
 /* Windows out, ten times a second. No call may block. The tracker calls close. */
 typedef struct bitnet_sink {
     bitnet_status (*write)(void *ctx, const bitnet_window *w);
+    /* a finished operation as JSON, after the window in which it ended; NULL: not wanted */
+    bitnet_status (*op)(void *ctx, const char *json, size_t n);
     /* AGAIN while something that was written is not yet safe; NULL: never */
     bitnet_status (*settle)(void *ctx);
     void (*close)(void *ctx);
@@ -116,6 +123,9 @@ BITNET_API bitnet_metric bitnet_tracker_series(bitnet_tracker *t, bitnet_metric 
                                                const bitnet_label *labels, int32_t n_labels);
 BITNET_API bitnet_status bitnet_tracker_add_sink(bitnet_tracker *t,
                                                  bitnet_sink sink); /* at most 4 */
+/* Takes a finished operation, to be handed on by the next pump: the listener of a bitnet_ops, with the
+ * tracker as its listener_ctx. From any thread; at most 256 wait, what finds no room is counted as dropped. */
+BITNET_API void bitnet_tracker_take_op(void *tracker, const bitnet_op_record *record);
 /* Drain, fold, hand on. One thread at a time, the rings' only reader. */
 BITNET_API bitnet_status bitnet_tracker_pump(bitnet_tracker *t, uint64_t now_ns);
 /* AGAIN while a sink holds something that would be lost with the program. */

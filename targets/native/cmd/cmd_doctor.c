@@ -1,4 +1,4 @@
-/* cmd_doctor.c: `bitnet doctor`: is what this machine computes right?
+/* cmd_doctor.c: `bitnet doctor`: is what this machine computes right? And what can be measured on it?
  *
  * Without --reference: every kernel variant of this CPU must give the same logits to the last bit.
  * With it: the logits of a text against those of the reference implementation, which shares no code
@@ -18,6 +18,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/reference.h"
+#include "monitor.h"
 #include "os_cores.h"
 
 #define MAX_IDS       512
@@ -321,6 +322,22 @@ static void print_cores(const bitnet_os_cores *c) {
            c->n_usable, c->n_physical, c->n_fast, quota, c->n_threads, bitnet_os_cores_why(c));
 }
 
+/* What `--track` samples here. The first sample opens what the kernel opens late; the second is timed. */
+static void print_monitor(void) {
+    monitor *m;
+    if (monitor_open(&m, &(monitor_desc){0}) < 0) return;
+    monitor_sample(m, NULL, bitnet_os_now_ns());
+    uint64_t start = bitnet_os_now_ns();
+    monitor_sample(m, NULL, start);
+    printf("\nmonitor, %.0f us a sample\n", (double)(bitnet_os_now_ns() - start) * 1e-3);
+    for (int32_t i = 0; monitor_name(m, i); i++) {
+        const char *why = monitor_why(m, i);
+        printf("  %-26s  %s%s\n", monitor_name(m, i), why ? "absent: " : "",
+               why ? why : monitor_place(m, i));
+    }
+    monitor_close(m);
+}
+
 static int check_variants(doctor *d) {
     uint32_t flags = bitnet_cpu_flags();
     const bitnet_cpu_tier *t;
@@ -328,6 +345,7 @@ static int check_variants(doctor *d) {
     bool is_equal = true;
     const bitnet_os_cores cores = bitnet_os_cores_here();
     print_cores(&cores);
+    print_monitor();
     printf("\nkernels\n");
     for (int32_t i = 0; (t = bitnet_cpu_tier_at(i)); i++) {
         if (t->flag & ~flags) continue;

@@ -20,6 +20,7 @@
 #include "cmd/args.h"
 #include "cmd/beside.h"
 #include "cmd/cmd.h"
+#include "cmd/history_open.h"
 #include "cmd/token_file.h"
 #include "http/door.h"
 #include "http/server.h"
@@ -80,9 +81,23 @@ static int exit_code(const bitnet_error *err) {
         const char *id;
         int code;
     } table[] = {
-        {"serve.host.public", EX_CONFIG},    {"serve.host.name", EX_USAGE},
-        {"serve.port.busy", EX_UNAVAILABLE}, {"serve.port.denied", EX_NOPERM},
-        {"serve.listen", EX_UNAVAILABLE},    {"token.mode", EX_CONFIG},
+        {"serve.host.public", EX_CONFIG},
+        {"serve.host.name", EX_USAGE},
+        {"serve.port.busy", EX_UNAVAILABLE},
+        {"serve.port.denied", EX_NOPERM},
+        {"serve.listen", EX_UNAVAILABLE},
+        {"store.locked", EX_TEMPFAIL},
+        {"store.newer", EX_CONFIG},
+        {"store.older", EX_CONFIG},
+        {"store.foreign", EX_CONFIG},
+        {"store.network", EX_CONFIG},
+        {"store.retention", EX_CONFIG},
+        {"store.driver", EX_UNAVAILABLE},
+        {"store.create", EX_CANTCREAT},
+        {"store.open", EX_UNAVAILABLE},
+        {"store.io", EX_IOERR},
+        {"store.corrupt", EX_DATAERR},
+        {"token.mode", EX_CONFIG},
         {"token.form", EX_CONFIG},
     };
     int code = args_fail(err);
@@ -102,10 +117,21 @@ static void raise_descriptors(void) {
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int serve(const server_desc *desc, bool should_open) {
+/* A history that nobody named is kept if it can be: a second hub of one user has none. */
+static bool can_do_without(const bitnet_error *err, bool is_named) {
+    return !is_named && strncmp(err->id, "store.", 6) == 0;
+}
+
+static int serve(const server_desc *desc, bool is_named, bool should_open) {
     bitnet_error err = {0};
     server *s = NULL;
-    if (server_open(&s, desc, &err) < 0) return exit_code(&err);
+    if (server_open(&s, desc, &err) < 0) {
+        if (!can_do_without(&err, is_named)) return exit_code(&err);
+        fprintf(stderr, "bitnet: no history is kept: %s [%s]\n", err.text, err.id);
+        server_desc without = *desc;
+        without.history = NULL;
+        if (server_open(&s, &without, &err) < 0) return exit_code(&err);
+    }
     running = s;
     set_handler(on_signal);
     int code = EX_IOERR;
@@ -136,7 +162,8 @@ static bitnet_status make_alerts(alerts **out, const arg_list *rules, bool has_d
 }
 
 int cmd_serve(int argc, char **argv) {
-    const char *host = "127.0.0.1", *web_root = NULL, *token_path = NULL;
+    const char *host = "127.0.0.1", *web_root = NULL, *where = NULL, *retention = NULL,
+               *token_path = NULL;
     int32_t port = 8080;
     bool should_open = false, no_isolation = false, no_default_alerts = false;
     arg_list rules = {.n = 0};
@@ -145,6 +172,11 @@ int cmd_serve(int argc, char **argv) {
         {0, "port", ARG_INT, &port, "N", NULL, "port to listen on; 0 = any free one", 0, 65535},
         {0, "web-root", ARG_STR, &web_root, "DIR", NULL, "folder of the page, if not the built one",
          0, 0},
+        {0, "history", ARG_STR, &where, "WHERE", NULL,
+         "where reports are kept: a file, postgres://..., or off (the state folder of this user)",
+         0, 0},
+        {0, "keep", ARG_STR, &retention, "TIMES", NULL, "how long: raw=1d,minute=30d,hour=2y", 0,
+         0},
         {0, "token-file", ARG_STR, &token_path, "FILE", NULL,
          "a token that whoever reads the hub must have; allows other addresses", 0, 0},
         {0, "alert", ARG_LIST, &rules, "RULE", NULL,
@@ -164,8 +196,19 @@ int cmd_serve(int argc, char **argv) {
     int code = args_parse(&cmd, argc, argv);
     if (code >= 0) return code;
 
-    char root[PATH_MAX];
-    server_desc desc = {.host = host, .port = (uint16_t)port, .no_isolation = no_isolation};
+    char root[PATH_MAX], state[HISTORY_PATH_MAX];
+    bitnet_error err = {0};
+    server_desc desc = {.host = host,
+                        .port = (uint16_t)port,
+                        .no_isolation = no_isolation,
+                        .history = where,
+                        .retention = retention};
+    if (where && strcmp(where, "off") == 0)
+        desc.history = NULL;
+    else if (!where && history_default_path(state, true, &err) == BITNET_OK)
+        desc.history = state;
+    else if (!where)
+        fprintf(stderr, "bitnet: no history is kept: %s [%s]\n", err.text, err.id);
     struct stat st;
     if (web_root) {
         if (!realpath(web_root, root) || stat(root, &st) != 0 || !S_ISDIR(st.st_mode)) {
@@ -183,13 +226,12 @@ int cmd_serve(int argc, char **argv) {
     http_site_set_model(&desc.site, bitnet_default_model,
                         (size_t)(bitnet_default_model_end - bitnet_default_model));
     token_file file;
-    bitnet_error err = {0};
     bitnet_status token_st = token_path ? token_file_read(&file, token_path, &err) : BITNET_OK;
     if (token_st < 0) return exit_code(&err);
     if (token_path) desc.site.token = file.token;
     if (make_alerts(&desc.alerts, &rules, !no_default_alerts, &err) < 0) return exit_code(&err);
     raise_descriptors();
-    code = serve(&desc, should_open);
+    code = serve(&desc, where != NULL, should_open);
     alerts_free(desc.alerts);
     return code;
 }

@@ -68,6 +68,7 @@ static alert_stat default_stat(bitnet_metric_kind kind) {
     case BITNET_KIND_HIST:
         return ALERT_P50;
     case BITNET_KIND_GAUGE:
+    case BITNET_KIND_SIGNED:
         return ALERT_LAST;
     case BITNET_KIND_COUNTER:
         return ALERT_SUM;

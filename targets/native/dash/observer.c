@@ -225,6 +225,8 @@ void observer_write_stats(const observer *o, hub_time now, text_buf *out) {
     text_put(out, "},");
     stats_write(o->stats, out, now);
     text_put(out, ",");
+    stats_write_operations(o->stats, out);
+    text_put(out, ",");
     alerts_write(o->alerts, out);
     text_put(out, "}\n");
 }

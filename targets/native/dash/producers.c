@@ -293,7 +293,7 @@ int producer_hello(hub *h, hub_peer *peer, message *m, const message_metrics *me
     peer->role = PEER_PRODUCER;
     peer->rate_ms = now.ms;
     peer->rate_left = HUB_RATE_MAX * 1000;
-    peer->told_seq = p->committed_seq;
+    peer->told_seq = 0; /* what it was told before may not have come */
     peer->welcome_due = true;
     h->events.wake(peer->user);
     return 0;

@@ -136,7 +136,8 @@ static void begin(family *f) {
     f->is_begun = true;
     const bitnet_metric_info *info = bitnet_metric_get_info(f->first);
     const struct naming *named = naming_of(f->first);
-    put_head(f->t, f->name, types[info->kind], named && named->help ? named->help : info->help);
+    put_head(f->t, f->name, types[stats_kind(f->first)],
+             named && named->help ? named->help : info->help);
 }
 
 static void put_own_label(family *f, bitnet_metric m) {
@@ -222,7 +223,7 @@ static void put_families(text_buf *t, const stats *s) {
             if (strcmp(name, f.name) != 0) continue;
             if (k < i) is_first = false;
             if (!is_first) break;
-            if (bitnet_metric_get_info((bitnet_metric)k)->kind == BITNET_KIND_GAUGE)
+            if (stats_kind((bitnet_metric)k) == BITNET_KIND_GAUGE)
                 put_gauges(&f, (bitnet_metric)k);
             else
                 put_totals(&f, (bitnet_metric)k);

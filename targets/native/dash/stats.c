@@ -68,8 +68,8 @@ stats *stats_create(void) {
     if (!s) return NULL;
     s->room = STATS_BYTES_MAX;
     s->totals = totals_create();
-    if (s->totals) return s;
-    free(s);
+    if (s->totals && bitnet_op_stats_create(&s->ops, &(bitnet_op_stats_desc){0}) >= 0) return s;
+    stats_free(s);
     return NULL;
 }
 
@@ -78,6 +78,7 @@ void stats_free(stats *s) {
     while (s->n_rows)
         free_row(s, s->n_rows - 1);
     totals_free(s->totals);
+    bitnet_op_stats_free(s->ops);
     free(s);
 }
 
@@ -131,11 +132,16 @@ static bitnet_metric_kind kind_of(const char *word) {
                                     : BITNET_KIND_COUNTER;
 }
 
+bitnet_metric_kind stats_kind(bitnet_metric m) {
+    bitnet_metric_kind kind = bitnet_metric_get_info(m)->kind;
+    return kind == BITNET_KIND_SIGNED ? BITNET_KIND_GAUGE : kind;
+}
+
 static int find_known(const stats_metric *m) {
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         const bitnet_metric_info *info = bitnet_metric_get_info((bitnet_metric)i);
         if (!strcmp(info->wire, m->name))
-            return !strcmp(info->unit, m->unit) && info->kind == m->kind ? i : -1;
+            return !strcmp(info->unit, m->unit) && stats_kind((bitnet_metric)i) == m->kind ? i : -1;
     }
     return -1;
 }
@@ -379,6 +385,7 @@ void stats_hear(void *ctx, const char *instance, const message *m, hub_time now)
     s->n_rejected += (uint64_t)m->n_rejected;
     add_loss(s, p, STATS_REJECTED, (uint64_t)m->n_rejected, now);
     if (m->kind == MESSAGE_WINDOW) hear_window(s, p, m->json, now);
+    if (m->kind == MESSAGE_OP) stats_hear_op(s, m->json);
     if (m->kind == MESSAGE_GAP) hear_gap(s, p, m->json, now);
     if (m->kind == MESSAGE_BYE) {
         hear_bye(p, m->json, now);

@@ -1,6 +1,6 @@
 /* stats.h: what the hub knows in memory of each producer: every metric since its first message and over
- * the last minute, its labelled series, what it lost. And in sum (totals.h), for as long as the hub
- * lives. No socket, no clock, no database.
+ * the last minute, its labelled series, what it lost. And in sum (totals.h), with the operations of
+ * all, for as long as the hub lives. No socket, no clock, no database.
  *
  * Rows come and go as the hub's do: one for each instance, forgotten ten minutes after its end. The
  * last minute is by the hub's clock at arrival, in whole seconds: the one that runs and the 59 before.
@@ -12,6 +12,7 @@
 #ifndef BITNET_DASH_STATS_H
 #define BITNET_DASH_STATS_H
 
+#include "bitnet/op_stats.h"
 #include "dash/hub.h"
 #include "dash/text.h"
 #include "dash/totals.h"
@@ -37,8 +38,8 @@ typedef struct stats_second {
 
 typedef struct stats_metric {
     char name[MESSAGE_METRIC_NAME_MAX], unit[STATS_UNIT_MAX];
-    bitnet_metric_kind kind;
-    int known; /* its bitnet_metric when metrics.def has it as it is, else -1 */
+    bitnet_metric_kind kind; /* HIST, GAUGE or COUNTER: the words of a hello */
+    int known;               /* its bitnet_metric when metrics.def has it as it is, else -1 */
     values all;
     stats_second *seconds; /* [STATS_SECONDS], NULL until a value comes */
     values overflow;       /* of series that found no room */
@@ -77,9 +78,10 @@ typedef struct stats {
     stats_producer *rows[STATS_ROWS_MAX];
     int n_rows;
     totals *totals;
-    size_t room;                                       /* bytes left of STATS_BYTES_MAX */
-    uint32_t n_series;                                 /* of all rows */
-    uint64_t n_overflow;                               /* values that found no series */
+    bitnet_op_stats *ops; /* operations of all producers there ever were */
+    size_t room;          /* bytes left of STATS_BYTES_MAX */
+    uint32_t n_series;    /* of all rows */
+    uint64_t n_overflow;  /* values that found no series */
     uint64_t n_samples, n_dropped, n_lost, n_rejected; /* of all producers there ever were */
     bitnet_bucket scratch[BITNET_HISTOGRAM_BUCKETS];
 } stats;
@@ -93,6 +95,8 @@ void stats_hear_clock(void *ctx, const char *instance, double offset_ms, double 
 /* Once a second: forgets rows. */
 void stats_tick(stats *s, hub_time now);
 
+/* As a hello says it: a gauge that may be below zero is a gauge. */
+bitnet_metric_kind stats_kind(bitnet_metric m);
 const stats_metric *stats_find(const stats_producer *p, const char *name);
 /* The last minute of a metric; values_clear it into the same room. */
 values stats_minute(const stats_metric *m, hub_time now, size_t *room);
@@ -100,5 +104,10 @@ const char *stats_state(const stats_producer *p, hub_time now); /* "live" ... */
 
 /* "producers":[...] as /performance/stats wants it (docs/serve.md). */
 void stats_write(const stats *s, text_buf *out, hub_time now);
+/* "operations":{...} (docs/operations.md) */
+void stats_write_operations(const stats *s, text_buf *out);
+
+/* stats_ops.c, for stats.c: an operation that has ended. */
+void stats_hear_op(stats *s, const struct cJSON *json);
 
 #endif

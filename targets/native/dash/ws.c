@@ -8,9 +8,13 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "dash/ws.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <cjson/cJSON.h>
 
 #include "base/os.h"
 #include "dash/hub.h"
@@ -39,7 +43,8 @@ typedef struct conn {
 struct ws {
     hub *hub;
     observer *observer;
-    struct lws_context *loop;
+    struct archive *archive;
+    _Atomic(struct lws_context *) loop; /* NULL until ws_start */
     conn *conns;
     bool stopping;
     lws_sorted_usec_list_t tick;
@@ -168,6 +173,11 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     case LWS_CALLBACK_CLOSED:
         closed(user);
         return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: { /* without a connection */
+        ws *w = lws_get_protocol(wsi)->user;
+        if (w->archive) archive_deliver(w->archive, w->hub);
+        return 0;
+    }
     case LWS_CALLBACK_HTTP: /* a judged upgrade never turns into a plain request */
         return -1;
     default:
@@ -219,22 +229,59 @@ http_data ws_data(ws *w) {
         .stats = answer_stats, .metrics = answer_metrics, .health = answer_health, .ctx = w};
 }
 
+/* --- what the observer is told of the store, and the store of alerts --- */
+
+static void store_state(void *ctx, observer_store *out) {
+    static const observer_store_state states[] = {[WRITER_OK] = OBSERVER_STORE_OK,
+                                                  [WRITER_STORE_FULL] = OBSERVER_STORE_FULL,
+                                                  [WRITER_IO_ERROR] = OBSERVER_STORE_ERROR};
+    archive *kept = ((ws *)ctx)->archive;
+    hub_store to = archive_store(kept);
+    writer_status status = archive_status(kept);
+    out->state = states[status.state];
+    out->has_room = to.has_room(to.ctx);
+    out->n_queued = status.n_queued;
+    snprintf(out->reason, sizeof out->reason, "%s", status.sentence);
+}
+
+/* As an event: of the producer's run, or of none when it is the hub's own. */
+static void keep_alert(void *ctx, const alert *a, const char *instance, const char *json) {
+    hub_store to = archive_store(((ws *)ctx)->archive);
+    if (!to.has_room(to.ctx)) return;
+    message m = {.json = cJSON_Parse(json)};
+    if (m.json) (void)to.put(to.ctx, instance, &m, a->wall_ms);
+    message_free(&m);
+}
+
 /* --- life --- */
 
 ws *ws_create(const ws_desc *desc) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    w->observer = observer_create(&(observer_desc){.alerts = desc->alerts}, now());
+    w->archive = desc->archive;
+    w->observer =
+        observer_create(&(observer_desc){.alerts = desc->alerts,
+                                         .store_state = desc->archive ? store_state : NULL,
+                                         .alert_changed = desc->archive ? keep_alert : NULL,
+                                         .ctx = w},
+                        now());
     if (!w->observer) goto fail;
-    w->hub = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close},
-                                    .listener = observer_listener(w->observer),
-                                    .token = desc->token});
+    hub_desc hd = {.events = {.wake = on_wake, .close = on_close},
+                   .listener = observer_listener(w->observer),
+                   .token = desc->token};
+    if (desc->archive) hd.store = archive_store(desc->archive);
+    w->hub = hub_create(&hd);
     if (!w->hub) goto fail;
     return w;
 fail:
     observer_free(w->observer);
     free(w);
     return NULL;
+}
+
+void ws_committed(ws *w) {
+    struct lws_context *loop = atomic_load(&w->loop);
+    if (loop) lws_cancel_service(loop);
 }
 
 struct lws_protocols ws_protocol(ws *w) {
@@ -246,7 +293,7 @@ struct lws_protocols ws_protocol(ws *w) {
 }
 
 void ws_start(ws *w, struct lws_context *loop) {
-    w->loop = loop;
+    atomic_store(&w->loop, loop);
     lws_sul_schedule(loop, 0, &w->tick, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
 }
 

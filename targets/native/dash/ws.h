@@ -5,13 +5,16 @@
 #include <libwebsockets.h>
 
 #include "dash/alerts.h"
+#include "dash/archive.h"
 #include "http/routes.h"
 
 typedef struct ws ws;
 
+/* All borrowed; must live until ws_free. */
 typedef struct ws_desc {
-    const char *token; /* borrowed; NULL = none is asked for */
-    alerts *alerts;    /* borrowed; must outlive `ws` */
+    archive *archive;  /* NULL = nothing is kept */
+    const char *token; /* NULL = none is asked for */
+    alerts *alerts;    /* NULL = none */
 } ws_desc;
 
 ws *ws_create(const ws_desc *desc); /* NULL when out of memory */
@@ -21,6 +24,8 @@ http_data ws_data(ws *w);
 struct lws_protocols ws_protocol(ws *w);
 /* Begins to watch deadlines. */
 void ws_start(ws *w, struct lws_context *loop);
+/* From any thread: the history has something to deliver. */
+void ws_committed(ws *w);
 /* Closes every connection with 1001. */
 void ws_stop(ws *w);
 void ws_free(ws *w); /* after the context was destroyed; NULL is fine */

@@ -23,8 +23,7 @@ enum {
     DOOR_WAITING_MAX = 256,   /* heads being waited for */
     DOOR_WAITING_PER_IP = 64, /* of them from one address */
     DOOR_HTTP_MAX = 512,      /* plain HTTP connections, those waited for included */
-    /* websockets: 256 producers, 1,024 viewers, some that have not said which */
-    DOOR_WS_MAX = 1024 + 256 + 64,
+    DOOR_WS_MAX = 1536, /* websockets: 256 producers, 1024 viewers, some that have not said which */
     DOOR_CHUNK = 64 * 1024,             /* bytes read at once, of a head or of a file */
     DOOR_OWNED_MAX = 256 * 1024 * 1024, /* bytes of answers of the moment that are being sent */
     DOOR_FDS_MAX = DOOR_HTTP_MAX + DOOR_WS_MAX + 16, /* what the loop must have room for */

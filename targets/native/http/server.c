@@ -22,6 +22,7 @@ struct server {
     struct lws_protocols protocols[DOOR_PROTOCOL_COUNT + 3]; /* + ws, stop, end of list */
     http_site site;
     door door;
+    archive *history; /* NULL when nothing is kept */
     ws *ws;
     int stop_fd[2]; /* [0] belongs to the loop once that runs */
     char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + HTTP_TOKEN_MAX + 32];
@@ -37,6 +38,15 @@ static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = 20,
 static void log_error(int level, const char *line) {
     (void)level;
     fprintf(stderr, "bitnet: libwebsockets: %s", line);
+}
+
+static void log_history(void *user, const char *line) {
+    (void)user;
+    fprintf(stderr, "bitnet: history: %s\n", line);
+}
+
+static void on_committed(void *user) {
+    ws_committed(((server *)user)->ws);
 }
 
 static void on_drain(lws_sorted_usec_list_t *sul) {
@@ -118,6 +128,20 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     server *s = calloc(1, sizeof *s);
     if (!s) goto fail;
     s->stop_fd[0] = s->stop_fd[1] = s->door.reserve_fd = -1;
+    if (desc->history) {
+        st = archive_open(&s->history,
+                          &(archive_desc){.location = desc->history,
+                                          .retention = desc->retention,
+                                          .committed = on_committed,
+                                          .log = log_history,
+                                          .user = s},
+                          err);
+        if (st < 0) {
+            close(listener.fd);
+            server_free(s);
+            return st;
+        }
+    }
     s->site = desc->site;
     set_name(s, desc->host);
     snprintf(s->url, sizeof s->url, "http://%s:%u/%s%s", s->name, (unsigned)listener.port,
@@ -126,7 +150,7 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     s->door.policy =
         (http_policy){.extra = s->name, .port = listener.port, .is_any_address = listener.is_any};
     s->door.isolation = !desc->no_isolation;
-    s->ws = ws_create(&(ws_desc){.token = token, .alerts = desc->alerts});
+    s->ws = ws_create(&(ws_desc){.archive = s->history, .token = token, .alerts = desc->alerts});
     if (!s->ws || !open_loop(s)) goto fail;
     s->site.data = ws_data(s->ws);
     struct lws_vhost *vhost = lws_get_vhost_by_name(s->loop, "default");
@@ -166,5 +190,6 @@ void server_free(server *s) {
     if (s->stop_fd[1] >= 0) close(s->stop_fd[1]);
     if (s->door.reserve_fd >= 0) close(s->door.reserve_fd);
     ws_free(s->ws);
+    archive_close(s->history); /* what the last ones said on leaving is in its queue */
     free(s);
 }

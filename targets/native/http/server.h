@@ -19,14 +19,16 @@
 typedef struct server server;
 
 typedef struct server_desc {
-    const char *host;  /* copied */
-    uint16_t port;     /* 0 = any free one */
-    bool no_isolation; /* leave out COOP and COEP, to try the page without threads */
-    http_site site;    /* copied; what it points to is borrowed; its data is the server's own */
-    alerts *alerts;    /* borrowed; must outlive the server */
+    const char *host;      /* copied */
+    uint16_t port;         /* 0 = any free one */
+    bool no_isolation;     /* leave out COOP and COEP, to try the page without threads */
+    const char *history;   /* where it is kept (dash/store.h); NULL = nowhere */
+    const char *retention; /* of the history; NULL = the default */
+    http_site site;        /* copied; what it points to is borrowed; its data is the server's own */
+    alerts *alerts;        /* borrowed; must outlive the server */
 } server_desc;
 
-/* Listens when it returns OK. Errors as of http_listen, and serve.start. */
+/* Listens when it returns OK. Errors as of http_listen and archive_open, and serve.start. */
 bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *err);
 /* "http://127.0.0.1:8080/", with "?token=..." behind it where there is one. */
 const char *server_url(const server *s);

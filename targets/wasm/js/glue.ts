@@ -70,10 +70,11 @@ export interface Glue {
   _bitnet_session_score_step(session: number): number;
   _bitnet_session_score(session: number): number;
   _bitnet_session_score_end(session: number): void;
-  _bitnet_session_track_open(session: number, url: number, name: number, instance: bigint): number;
+  _bitnet_session_track_open(session: number, url: number, name: number, host: number, instance: bigint): number;
   _bitnet_session_track_close(session: number): void;
   _bitnet_session_track_state(session: number, closeCode: number): number;
   _bitnet_session_track_take(session: number): number;
+  _bitnet_session_js_heap(session: number, bytes: number): void;
   _bitnet_session_pump(session: number): void;
   _bitnet_hash_create(): number;
   _bitnet_hash_update(hash: number, bytes: number, size: number): void;

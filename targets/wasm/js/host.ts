@@ -98,6 +98,17 @@ export async function startWorker(url: string | undefined): Promise<WorkerPort> 
 
 /* ---- the worker's end ---- */
 
+/** Where this runs, for people: "Chrome 156 on Linux", "Node.js v20.19.2". */
+export function hostName(): string {
+  const { process, navigator } = globalThis as { process?: { version?: string }; navigator?: { userAgent?: string } };
+  if (IS_NODE) return `Node.js ${process?.version ?? ""}`.trim();
+  const agent = navigator?.userAgent ?? "";
+  const browser = /(Firefox|Edg|OPR|Chrome|HeadlessChrome|Version)\/(\d+)(?!.*(Edg|OPR)\/)/.exec(agent);
+  const system = /\(([^;)]+)/.exec(agent)?.[1] ?? "";
+  const name = browser?.[1] === "Version" ? "Safari" : browser?.[1] === "Edg" ? "Edge" : browser?.[1];
+  return name === undefined ? agent.slice(0, 100) : `${name} ${browser?.[2]} on ${system}`;
+}
+
 /** 64 random bits, not all 0. Node.js 18 has no global crypto, and two engines need no secret to differ. */
 export function randomInstance(): bigint {
   const word = (): bigint => BigInt(Math.floor(Math.random() * 2 ** 32));

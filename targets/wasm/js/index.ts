@@ -12,6 +12,7 @@ import type { RawSource } from "./download.js";
 import { BitnetError } from "./errors.js";
 import { stop, whenAborted, WorkerGeneration } from "./generation.js";
 import type { HeadSource } from "./header.js";
+import { watchHeap } from "./heap.js";
 import { IS_NODE, startWorker } from "./host.js";
 import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
 import { absoluteUrl, entryUrl } from "./storage.js";
@@ -189,6 +190,7 @@ class WorkerModel implements Model {
   constructor(
     private readonly client: WorkerClient,
     readonly info: ModelInfo,
+    private readonly stopWatching: () => void,
   ) {}
 
   generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
@@ -251,6 +253,7 @@ class WorkerModel implements Model {
   }
 
   dispose(): Promise<void> {
+    this.stopWatching();
     this.disposal ??= this.client
       .call({ op: "dispose" })
       .done.catch(() => undefined) /* a worker that has failed is gone all the same */
@@ -297,7 +300,10 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
   const call = client.call(request, onReply, source instanceof ReadableStream ? [source] : []);
   const stopListening = whenAborted(signal, () => client.terminate(new BitnetError("aborted", "Loading was aborted.")));
   try {
-    return new WorkerModel(client, await call.done);
+    const info = await call.done;
+    const isTracked = options.track !== undefined;
+    const stopWatching = isTracked ? watchHeap((bytes) => client.call({ op: "jsHeap", bytes }).done) : () => undefined;
+    return new WorkerModel(client, info, stopWatching);
   } catch (error) {
     client.terminate(new BitnetError("worker.failed", "The model was not loaded."));
     signal?.throwIfAborted();

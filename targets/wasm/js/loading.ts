@@ -5,7 +5,7 @@ import { download, type Arrived } from "./download.js";
 import { BitnetError } from "./errors.js";
 import type { Choice } from "./features.js";
 import type { Instance } from "./glue.js";
-import { randomInstance } from "./host.js";
+import { hostName, randomInstance } from "./host.js";
 import type { LoadRequest } from "./rpc.js";
 import { Session } from "./session.js";
 import { SessionSink } from "./sink.js";
@@ -52,7 +52,7 @@ export async function loadSession(
     session.load(threads.value, request.how);
     await arrived.accept();
     if (request.track) {
-      session.trackOpen(request.track.url, request.track.name, randomInstance());
+      session.trackOpen(request.track.url, request.track.name, hostName(), randomInstance());
     }
   } catch (error) {
     session.free();

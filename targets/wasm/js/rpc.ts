@@ -74,6 +74,7 @@ export type Request =
   | { op: "chatTemplate"; messages: readonly ChatMessage[] }
   | { op: "saveState" }
   | { op: "loadState"; state: ArrayBuffer }
+  | { op: "jsHeap"; bytes: number }
   | { op: "abort"; target: number }
   | { op: "dispose" };
 
@@ -95,6 +96,7 @@ export interface Results {
   chatTemplate: string;
   saveState: ArrayBuffer;
   loadState: undefined;
+  jsHeap: undefined;
   abort: undefined;
   dispose: undefined;
 }

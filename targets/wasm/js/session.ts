@@ -281,12 +281,14 @@ export class Session {
   /* ---- tracker ---- */
 
   /** Without a url the messages are to be taken with trackTake. */
-  trackOpen(url: string | undefined, name: string, instance: bigint): void {
+  trackOpen(url: string | undefined, name: string, host: string, instance: bigint): void {
     this.withText(url ?? "", (urlAt) =>
-      this.withText(name, (nameAt) => {
-        const to = url === undefined ? 0 : urlAt;
-        this.check(this.glue._bitnet_session_track_open(this.self, to, nameAt, instance));
-      }),
+      this.withText(name, (nameAt) =>
+        this.withText(host, (hostAt) => {
+          const to = url === undefined ? 0 : urlAt;
+          this.check(this.glue._bitnet_session_track_open(this.self, to, nameAt, hostAt, instance));
+        }),
+      ),
     );
   }
 
@@ -306,6 +308,11 @@ export class Session {
       const state = TRACK_STATES[this.glue._bitnet_session_track_state(this.self, code)];
       return state && { state, closeCode: new DataView(this.memory.buffer).getInt32(code, true) };
     });
+  }
+
+  /** What the page's own heap holds, in bytes. */
+  jsHeap(bytes: number): void {
+    this.glue._bitnet_session_js_heap(this.self, bytes);
   }
 
   /** The browser throws for a url that it will not even try; the C frames it flew through are unwound here. */

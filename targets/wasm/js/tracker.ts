@@ -17,24 +17,47 @@ export interface HelloMessage {
   name: string;
   /** 16 hex digits, random. */
   instance: string;
+  /** Which connection of this instance it is, 1, 2, 3 … */
+  epoch: number;
+  /** The number of the first message that is not yet written. */
+  next_seq: number;
   backend: string;
   tier: string;
   threads: number;
   model: string;
+  /** The machine, and the version of the library. */
+  host: string;
+  build: string;
   /** Unix time in milliseconds. */
   t_ms: number;
-  metrics: { name: string; unit: string; kind: "hist" | "gauge" | "counter"; help: string }[];
+  started_ms: number;
+  /** What this machine should reach, by metric, where that is known. */
+  expected: Record<string, number>;
+  metrics: {
+    name: string;
+    unit: string;
+    kind: "hist" | "gauge" | "counter";
+    min?: number;
+    max?: number;
+    help: string;
+  }[];
 }
 
-/** One metric in one window; p50 and p95 of histograms only. */
+/** One metric in one window. */
 export interface WindowMetric {
   n: number;
   sum: number;
   min: number;
   max: number;
   last: number;
-  p50?: number;
-  p95?: number;
+  /** Of histograms: bucket and count in turn (docs/protocol.md). */
+  b?: number[];
+}
+
+/** A metric split up by labels. */
+export interface WindowSeries extends WindowMetric {
+  name: string;
+  labels: Record<string, string>;
 }
 
 export interface WindowMessage {
@@ -47,11 +70,14 @@ export interface WindowMessage {
   dropped: number;
   /** Only what was measured in this window. */
   m: Record<string, WindowMetric>;
+  s?: WindowSeries[];
 }
 
 export interface ByeMessage {
   type: "bye";
   reason: string;
+  /** The last number used. */
+  seq: number;
 }
 
 export type TrackerMessage = HelloMessage | WindowMessage | ByeMessage;

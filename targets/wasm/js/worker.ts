@@ -7,6 +7,7 @@
  *   tokenize, detokenize, chatTemplate   text <-> ids, a conversation as text
  *   saveState, loadState                 the KV cache as bytes, while nothing is generated
  *   predict       what a model would do here (predict.ts)
+ *   jsHeap        what the page measured of its own heap, for the report (heap.ts)
  *   abort         target = the id of a perplexity (it fails with code "aborted") or of a generate (it ends as
  *                 cancelled)
  *   dispose       frees everything, says goodbye to the hub
@@ -177,6 +178,8 @@ async function handle(id: number, request: Request): Promise<void> {
       return saveState(id);
     case "loadState":
       return done(theSession().restore(request.state));
+    case "jsHeap":
+      return done(theSession().jsHeap(request.bytes));
     case "abort":
       return done(runner?.cancel(request.target));
     case "dispose":

@@ -106,10 +106,11 @@ export async function serveFolder(t, folder, pages = {}) {
 }
 
 /** One Chromium for all tests of a file; each test gets a context of its own from it. */
-export function sharedBrowser() {
+export function sharedBrowser(...extraArgs) {
   const shared = {};
   before(async () => {
-    if (!skip) shared.browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGS });
+    const args = [...CHROMIUM_ARGS, ...extraArgs];
+    if (!skip) shared.browser = await chromium.launch({ executablePath: CHROMIUM, args });
   });
   after(() => shared.browser?.close());
   return shared;

@@ -42,7 +42,7 @@ export async function until(what, check, ms = SOON_MS) {
 export async function serve(t, args = [], options = {}) {
   const child = spawn(options.bin ?? bin, ['serve', '--port', '0', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
+    env: { BITNET_HISTORY: 'off', ...process.env, ...options.env },
   });
   const server = { child, stdout: '', stderr: '' };
   child.stderr.on('data', (d) => (server.stderr += d));
@@ -148,6 +148,15 @@ export function window(seq, overrides = {}) {
       time_per_output_token: { n: 9, sum: 0.0081, min: 0.0008, max: 0.0011, last: 0.0009, b: [314, 3, 317, 5, 322, 1] },
       memory: { n: 1, sum: 18350080, min: 18350080, max: 18350080, last: 18350080 },
     },
+    ...overrides,
+  };
+}
+
+export function op(seq, overrides = {}) {
+  return {
+    type: 'op', seq, t_ms: 1795000001300, id: 7, parent: 0, op: 'generate', strategy: 'avx512vnni', duration_s: 1.25,
+    ok: true, units: 128, unit: 'token', quality: 0.81, peak_memory: 18350080, peak_gpu_memory: 1024, cpu: 1.9, gpu: 0.3,
+    meta: { input_size: 720, output_size: 1440, factor: 2, note: 'text' },
     ...overrides,
   };
 }

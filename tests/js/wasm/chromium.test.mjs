@@ -17,7 +17,10 @@ const PAGE = `<!doctype html><link rel="icon" href="data:,"><title>test</title>
   window.codeOf = (promise) => promise.then(() => "no error", (e) => [e.name, e.code ?? "", e.message].join("|"));
 </script>`;
 
-const browser = sharedBrowser();
+const HEAP_CHANGE = 3; /* times: a heap grows and is collected between two looks */
+
+/* measureUserAgentSpecificMemory would wait for a garbage collection, some twenty seconds */
+const browser = sharedBrowser("--enable-blink-features=ForceEagerMeasureMemory");
 
 /** The package under /lib, models beside it; isolated, as threads need it, unless told otherwise. */
 async function openLibrary(t, { isolated = true, begin = "", files = {} } = {}) {
@@ -223,6 +226,52 @@ test("reports come to a callback of the page while it generates, and a bye at th
     return types;
   }, GOLDEN.prompts[0].text);
   assert.deepEqual([types[0], types[1], types.at(-1)], ["hello", "window", "bye"]);
+});
+
+/** Loads a tracked model, generates, and gives back what was reported of some metrics once `wanted` were. */
+const reportsOf = (page, wanted, leave = []) =>
+  page.evaluate(
+    async ({ wanted, leave, prompt }) => {
+      for (const name of leave) delete Performance.prototype[name];
+      let reports;
+      const { collect } = await import("./lib/tracker.js");
+      const whole = new Promise((resolve) => {
+        reports = collect(() => wanted.every((name) => reports?.metric(name)) && resolve());
+      });
+      const model = await lib.load("model.gguf", { track: reports, threads: 1 });
+      const { tokenIds } = await model.generate(prompt, { maxTokens: 40, temp: 0 }).result;
+      await whole;
+      await model.dispose();
+      const names = ["js_heap", "memory", "threads"];
+      const last = Object.fromEntries(names.map((name) => [name, reports.metric(name)?.last]));
+      return { tokenIds, isIsolated: crossOriginIsolated, bytes: performance.memory?.usedJSHeapSize, ...last };
+    },
+    { wanted, leave, prompt: GOLDEN.prompts[0].text },
+  );
+
+test("a page that is not isolated reports its JavaScript heap as Chromium counts it", REAL, async (t) => {
+  const page = await openLibrary(t, { isolated: false });
+  const seen = await reportsOf(page, ["js_heap", "memory", "threads"]);
+  assert.equal(seen.isIsolated, false);
+  const change = Math.max(seen.js_heap / seen.bytes, seen.bytes / seen.js_heap);
+  assert.ok(seen.bytes > 0 && change <= HEAP_CHANGE, `${seen.js_heap}, then ${seen.bytes}`);
+  assert.equal(seen.threads, 1);
+  assert.ok(seen.memory >= 8 << 20);
+});
+
+test("an isolated page reports the JavaScript heap of page and worker as the browser measures it", REAL, async (t) => {
+  const page = await openLibrary(t);
+  const seen = await reportsOf(page, ["js_heap"], ["memory"]);
+  assert.equal(seen.isIsolated, true);
+  assert.ok(seen.js_heap > 100_000 && seen.js_heap < 100_000_000, `${seen.js_heap} bytes`);
+});
+
+test("a browser that tells nothing about memory generates and reports the rest", REAL, async (t) => {
+  const page = await openLibrary(t);
+  const seen = await reportsOf(page, ["memory", "threads"], ["memory", "measureUserAgentSpecificMemory"]);
+  assert.deepEqual(seen.tokenIds, GOLDEN.prompts[0].greedy40);
+  assert.equal(seen.js_heap, undefined);
+  assert.equal(seen.threads, 1);
 });
 
 test("a sampled answer is repeated by the seed it names", REAL, async (t) => {

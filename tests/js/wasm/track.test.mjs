@@ -11,16 +11,24 @@ globalThis.WebSocket = WebSocket;
 const STATES = { [-1]: "off", 0: "connecting", 1: "open", 2: "refused" };
 const PATIENCE_MS = 5000; /* the first retry comes after at most half a second */
 
-/** A hub that keeps every message; onConnection may misbehave. */
+/** A hub that keeps every message and acknowledges it; onConnection may misbehave. */
 async function startHub(onConnection = () => undefined) {
-  const hub = { messages: [], connections: [], protocols: [] };
+  const hub = { messages: [], connections: [], protocols: [], lastSeq: 0 };
   hub.server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: ([first]) => first });
   hub.server.on("connection", (socket) => {
     hub.connections.push(socket);
     hub.protocols.push(socket.protocol);
     socket.on("message", (data, isBinary) => {
       assert.equal(isBinary, false);
-      hub.messages.push(JSON.parse(data));
+      const message = JSON.parse(data);
+      hub.messages.push(message);
+      if (message.type === "hello") {
+        socket.send(JSON.stringify({ type: "welcome", proto: 1, hub: "test", store: "", resume_from: hub.lastSeq + 1,
+          window: 64, durable: true, t_ms: Date.now() }));
+      } else if (message.type === "window") {
+        hub.lastSeq = message.seq;
+        if (!hub.isForgetful) socket.send(JSON.stringify({ type: "ack", seq: message.seq }));
+      }
     });
     onConnection(socket, hub.connections.length);
   });
@@ -36,9 +44,9 @@ async function startHub(onConnection = () => undefined) {
 function trackOpen(session, url, instance = 0x9f86d081884c7d65n) {
   const [urlAt] = session.put(url);
   const [nameAt] = session.put("tab");
-  const status = session.m._bitnet_session_track_open(session.self, urlAt, nameAt, instance);
-  session.m._free(urlAt);
-  session.m._free(nameAt);
+  const [hostAt] = session.put("Chrome 156 on X11");
+  const status = session.m._bitnet_session_track_open(session.self, urlAt, nameAt, hostAt, instance);
+  for (const at of [urlAt, nameAt, hostAt]) session.m._free(at);
   assert.equal(status, 0);
 }
 
@@ -71,9 +79,9 @@ test("a session greets the hub, reports what it measures, and says goodbye", asy
   await pumpUntil(session, () => hub.messages.length > 0, "a hello");
   assert.deepEqual(trackState(session), { state: "open", code: 0 });
   assert.deepEqual(hub.protocols, ["bitnet-tracker.v1"]);
-  const { type, role, name, instance, backend, tier, threads, model } = hub.messages[0];
+  const { type, role, name, instance, backend, tier, threads, model, host } = hub.messages[0];
   assert.deepEqual(
-    { type, role, name, instance, backend, tier, threads, model },
+    { type, role, name, instance, backend, tier, threads, model, host },
     {
       type: "hello",
       role: "producer",
@@ -83,6 +91,7 @@ test("a session greets the hub, reports what it measures, and says goodbye", asy
       tier: "simd128",
       threads: 1,
       model: "bitnet-tales",
+      host: "Chrome 156 on X11",
     },
   );
 
@@ -98,7 +107,21 @@ test("a session greets the hub, reports what it measures, and says goodbye", asy
   const closed = new Promise((resolve) => hub.connections[0].once("close", resolve));
   session.free();
   assert.equal(await closed, 1000);
-  assert.deepEqual(hub.messages.at(-1), { type: "bye", reason: "done" });
+  assert.deepEqual(hub.messages.at(-1), { type: "bye", reason: "done", seq: windows(hub).length });
+});
+
+test("threads that compute and the heap that the page measured arrive in windows, nonsense does not", async (t) => {
+  const hub = await startHub();
+  t.after(hub.stop);
+  const session = await loadedSession();
+  trackOpen(session, hub.url);
+  for (const bytes of [12_345_678, NaN, Infinity]) session.m._bitnet_session_js_heap(session.self, bytes);
+  await pumpUntil(session, () => windows(hub).some(({ m }) => m.js_heap && m.threads), "both metrics");
+  const { m, dropped } = windows(hub).find(({ m }) => m.js_heap);
+  assert.deepEqual(m.js_heap, { n: 1, sum: 12345678, min: 12345678, max: 12345678, last: 12345678 });
+  assert.equal(m.threads.last, 1);
+  assert.equal(dropped, 2);
+  session.free();
 });
 
 test("a lost connection is made again, with a new hello", async (t) => {
@@ -112,6 +135,39 @@ test("a lost connection is made again, with a new hello", async (t) => {
   assert.equal(trackState(session).code, 1006);
   await pumpUntil(session, () => hub.messages.filter((m) => m.type === "hello").length === 2, "a second hello");
   assert.deepEqual(trackState(session), { state: "open", code: 0 });
+  session.free();
+});
+
+test("what the hub has not acknowledged is said again, to a hub that has lost it, with its number", async (t) => {
+  const hub = await startHub();
+  t.after(hub.stop);
+  hub.isForgetful = true;
+  const session = await loadedSession();
+  trackOpen(session, hub.url);
+  session.generate("Once upon a time", { maxTokens: 40 });
+  await pumpUntil(session, () => windows(hub).some(({ m }) => m.generation_tokens), "a window with tokens");
+  const first = windows(hub);
+  hub.messages.length = 0;
+  hub.lastSeq = 0; // nothing of it reached a disk
+  hub.isForgetful = false;
+  hub.connections[0].terminate();
+  await pumpUntil(session, () => windows(hub).length >= first.length, "all of it again");
+  assert.deepEqual(windows(hub).slice(0, first.length), first);
+  session.free();
+});
+
+test("a ping is answered with the times it came and went", async (t) => {
+  const hub = await startHub();
+  t.after(hub.stop);
+  const session = await loadedSession();
+  trackOpen(session, hub.url);
+  await pumpUntil(session, () => windows(hub).length > 0, "a window");
+  hub.connections[0].send(JSON.stringify({ type: "ping", id: 7 }));
+  const sent = Date.now();
+  await pumpUntil(session, () => hub.messages.some(({ type }) => type === "pong"), "a pong");
+  const { id, rx_ms, tx_ms } = hub.messages.find(({ type }) => type === "pong");
+  assert.equal(id, 7);
+  assert.ok(rx_ms >= sent - 2 && rx_ms <= tx_ms && tx_ms <= Date.now() + 2, `${sent} ${rx_ms} ${tx_ms} ${Date.now()}`);
   session.free();
 });
 
@@ -139,6 +195,7 @@ test("an absent hub is tried again, later and later, and costs the answer nothin
 
 for (const [code, why] of [
   [1008, "a policy"],
+  [4401, "its token"],
   [4409, "another connection of the same instance"],
 ]) {
   test(`a hub that closes because of ${why} is left alone`, async (t) => {
