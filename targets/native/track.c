@@ -17,6 +17,7 @@
 #include "base/os.h"
 #include "bitnet/bitnet.h"
 #include "build_commit.h"
+#include "cmd/token_file.h"
 #include "dash/transport_lws.h"
 #include "os_cores.h"
 #include "probe/machine.h"
@@ -135,8 +136,8 @@ static bitnet_status start_pump(track *t) {
     return BITNET_E_NOMEM;
 }
 
-bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model,
-                         bitnet_error *err) {
+bitnet_status track_open(track **out, const char *url, const char *token_path, const char *name,
+                         const bitnet_model *model, bitnet_error *err) {
     bitnet_model_info info = bitnet_model_get_info(model);
     char host[128], build[64];
     describe_host(host, sizeof host);
@@ -153,7 +154,13 @@ bitnet_status track_open(track **out, const char *url, const char *name, const b
     rd.expected_prefill_rate = expected.prefill_tokens_per_s;
     bitnet_transport transport;
     bitnet_sink sink;
+    token_file token;
     *out = NULL;
+    if (token_path) {
+        bitnet_status read = token_file_read(&token, token_path, err);
+        if (read < 0) return read;
+        rd.token = token.token;
+    }
     if (getrandom(&rd.instance, sizeof rd.instance, 0) != sizeof rd.instance)
         rd.instance = bitnet_os_now_ns();
     bitnet_status st = bitnet_transport_lws_open(&transport, url, err);

@@ -8,10 +8,11 @@
 
 typedef struct track track;
 
-/* Starts reporting to url (ws://host:port). An absent hub is not an error: it costs nothing and is
- * tried again. E_INVAL: the url is not one. */
-bitnet_status track_open(track **out, const char *url, const char *name, const bitnet_model *model,
-                         bitnet_error *err);
+/* Starts reporting to url (ws://host:port), with the token in token_path (cmd/token_file.h) where that is
+ * not NULL. An absent hub is not an error: it costs nothing and is tried again. E_INVAL: the url is
+ * not one; errors of token_file_read. */
+bitnet_status track_open(track **out, const char *url, const char *token_path, const char *name,
+                         const bitnet_model *model, bitnet_error *err);
 bitnet_ring *track_ring(track *t); /* for the thread that steps the engine; t NULL = NULL */
 /* What the profile, which must live until track_close, counts of each kernel is reported; NULLs are fine. */
 void track_profile(track *t, bitnet_profile *profile);

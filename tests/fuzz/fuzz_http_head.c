@@ -15,6 +15,8 @@ static const char *const bases[] = {
     "GET /tracker HTTP/1.1\r\n" HOST "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Sec-WebSocket-Protocol: bitnet-tracker.v1\r\nOrigin: http://localhost:8080\r\n\r\n",
+    "POST /performance/export?format=csv HTTP/1.1\r\nContent-Length: 0\r\n" HOST
+    "Origin: http://localhost:8080\r\nSec-Fetch-Site: same-origin\r\nCookie: bitnet=a\r\n\r\n",
     "HEAD / HTTP/1.1\r\nIf-None-Match: W/\"a\"\r\nIf-Range: \"b\"\r\n" HOST "\r\n",
 };
 
@@ -31,12 +33,14 @@ static void judge(const char *bytes, size_t n) {
     http_head h = http_head_judge(copy, n, &policy);
     if (h.verdict == HTTP_HEAD_REFUSE && (h.status < 400 || h.status > 505 || !h.reason)) abort();
     if (h.verdict == HTTP_HEAD_ACCEPT) {
-        const http_span spans[] = {h.path, h.query, h.host, h.range, h.if_range, h.if_none_match};
+        const http_span spans[] = {h.path,     h.query,         h.host,          h.range,
+                                   h.if_range, h.if_none_match, h.authorization, h.cookie};
         for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
             check_span(spans[i], copy, n);
         if (h.len != n || memcmp(copy + n - 4, "\r\n\r\n", 4) != 0) abort();
         if (h.path.n == 0 || h.path.p[0] != '/' || memchr(h.path.p, ' ', h.path.n)) abort();
         if (h.is_websocket && !http_span_is(h.path, "/tracker")) abort();
+        if (h.is_post && !http_span_is(h.path, HTTP_POST_PATH)) abort();
         for (size_t i = 0; i < n; i++) /* what a lenient parser could take for a line end */
             if (copy[i] == '\0' || (copy[i] == '\n' && copy[i - 1] != '\r')) abort();
         for (size_t k = 0; k < n; k++) /* no other end of the head is possible */

@@ -25,6 +25,7 @@ static const http_policy policy_8080 = {.extra = "board.test", .port = 8080};
 #define KEY  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define SUB  "Sec-WebSocket-Protocol: bitnet-tracker.v1\r\n"
 #define TRK  "GET /tracker HTTP/1.1\r\n"
+#define POST "POST /performance/export?format=json HTTP/1.1\r\n"
 #define END  "\r\n"
 /* clang-format on */
 
@@ -141,6 +142,23 @@ static const head_case hostile[] = {
     /* what for */
     {"POST",                           "POST / HTTP/1.1\r\n" H END, 0, 405},
     {"POST with a body",               "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n" END, 0, 413},
+    {"POST to the statistics",         "POST /performance/stats HTTP/1.1\r\n" H END, 0, 405},
+    {"POST to a longer path",          "POST /performance/export/ HTTP/1.1\r\n" H END, 0, 405},
+    {"POST to a websocket",            "POST /tracker HTTP/1.1\r\n" H WS KEY SUB END, 0, 405},
+    {"export with an upgrade",         POST H WS KEY SUB END, 0, 405},
+    {"export with a body",             POST H "Content-Length: 3\r\n" END, 0, 413},
+    {"export with a body that is there", POST H "Content-Length: 3\r\n" END "abc", 0, 413},
+    {"export with a chunked body",     POST H "Transfer-Encoding: chunked\r\n" END "0\r\n\r\n", 0, 400},
+    {"export by another site",         POST H "Origin: http://evil.example\r\n" END, 0, 403},
+    {"export by a file",               POST H "Origin: null\r\n" END, 0, 403},
+    {"export by another port",         POST H "Origin: http://127.0.0.1:9090\r\n" END, 0, 403},
+    {"export cross-site",              POST H "Sec-Fetch-Site: cross-site\r\n" END, 0, 403},
+    {"export same-site",               POST H "Sec-Fetch-Site: same-site\r\n" END, 0, 403},
+    {"export with a foreign Origin said to be ours", POST H "Origin: http://evil.example\r\nSec-Fetch-Site: same-origin\r\n" END, 0, 403},
+    {"export with two Sec-Fetch-Sites", POST H "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n" END, 0, 400},
+    {"two Cookies",                    GET H "Cookie: bitnet=a\r\nCookie: bitnet=b\r\n" END, 0, 400},
+    {"two Authorizations",             GET H "Authorization: Bearer a\r\nAuthorization: Bearer b\r\n" END, 0, 400},
+    {"rebinding export",               POST "Host: evil.example:8080\r\n" END, 0, 421},
     {"TRACE",                          "TRACE / HTTP/1.1\r\n" H END, 0, 405},
     {"OPTIONS",                        "OPTIONS / HTTP/1.1\r\n" H END, 0, 405},
     {"lower-case get",                 "get / HTTP/1.1\r\n" H END, 0, 405},
@@ -192,6 +210,11 @@ static const head_case honest[] = {
     {"obs-text in a value",            GET H "User-Agent: \xe9\xff\r\n" END, 0, 0},
     {"Content-Length: 0",              GET H "Content-Length: 000\r\n" END, 0, 0},
     {"range",                          GET H "Range: bytes=0-1\r\nIf-Range: \"e\"\r\nIf-None-Match: \"f\"\r\n" END, 0, 0},
+    {"export",                         POST H END, 0, 0},
+    {"curl's export",                  POST H "User-Agent: curl/8\r\nAccept: */*\r\n" END, 0, 0},
+    {"a page's export",                POST H "Content-Length: 0\r\nOrigin: http://127.0.0.1:8080\r\nSec-Fetch-Site: same-origin\r\n" END, 0, 0},
+    {"a person's export",              POST H "Sec-Fetch-Site: none\r\n" END, 0, 0},
+    {"cookie and authorization",       GET H "Cookie: a=b; bitnet=x\r\nAuthorization: Bearer y\r\n" END, 0, 0},
     {"native websocket",               TRK H WS KEY SUB END, 0, 0},
     {"a browser's websocket",          TRK H "Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n" KEY SUB
                                        "Origin: http://localhost:8080\r\nSec-WebSocket-Extensions: permessage-deflate\r\n" END, 0, 0},
@@ -277,6 +300,43 @@ static void what_was_asked_for_is_handed_on(void **state) {
     text = TRK H WS KEY SUB END;
     h = http_head_judge(text, strlen(text), &policy_8080);
     assert_true(h.is_websocket);
+
+    text = POST H "Cookie: bitnet=x\r\nAuthorization: Bearer y\r\n" END;
+    h = http_head_judge(text, strlen(text), &policy_8080);
+    assert_true(h.is_post);
+    assert_false(h.is_head);
+    assert_true(http_span_is(h.path, "/performance/export"));
+    assert_true(http_span_is(h.cookie, "bitnet=x"));
+    assert_true(http_span_is(h.authorization, "Bearer y"));
+}
+
+static void on_all_addresses_any_address_is_ours_and_no_other_name(void **state) {
+    (void)state;
+    static const struct {
+        const char *head;
+        bool is_ours;
+    } cases[] = {
+        {GET "Host: 192.0.2.7:8080\r\n" END, true},
+        {GET "Host: [2001:db8::7]:8080\r\n" END, true},
+        {GET "Host: localhost:8080\r\n" END, true},
+        {GET "Host: board.test:8080\r\n" END, true},
+        {GET "Host: 192.0.2.7:8081\r\n" END, false},
+        {GET "Host: 192.0.2.7\r\n" END, false},
+        {GET "Host: 192.0.2.7.evil.example:8080\r\n" END, false},
+        {GET "Host: evil.example:8080\r\n" END, false},
+        {GET "Host: [evil]:8080\r\n" END, false},
+        {GET "Host: .:8080\r\n" END, false},
+        {GET "Host: []:8080\r\n" END, false},
+        {GET "Host: :8080\r\n" END, false},
+        {POST "Host: 192.0.2.7:8080\r\nOrigin: http://192.0.2.7:8080\r\n" END, true},
+    };
+    http_policy policy = policy_8080;
+    policy.is_any_address = true;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        http_head h = http_head_judge(cases[i].head, strlen(cases[i].head), &policy);
+        if ((h.verdict == HTTP_HEAD_ACCEPT) != cases[i].is_ours)
+            fail_msg("%s: verdict %d status %d", cases[i].head, (int)h.verdict, h.status);
+    }
 }
 
 static void on_port_80_the_port_may_be_left_out(void **state) {
@@ -361,6 +421,7 @@ int main(void) {
         cmocka_unit_test(every_honest_head_is_accepted),
         cmocka_unit_test(a_beginning_is_waited_on_or_refused_but_never_accepted),
         cmocka_unit_test(what_was_asked_for_is_handed_on),
+        cmocka_unit_test(on_all_addresses_any_address_is_ours_and_no_other_name),
         cmocka_unit_test(on_port_80_the_port_may_be_left_out),
         cmocka_unit_test(sizes_are_limited_to_the_byte),
         cmocka_unit_test(damaged_heads_never_crash_and_name_a_status),

@@ -14,7 +14,7 @@ typedef struct chat {
     /* options */
     load_opts load;
     sampling_opts sampling;
-    const char *system, *template_name, *track_url;
+    const char *system, *template_name, *track_url, *track_token;
     int32_t n_predict, n_ctx, n_batch;
     bool is_json;
     /* while it lasts */

@@ -49,7 +49,7 @@ static bitnet_status open_all(chat *c, bitnet_error *err) {
     if (st >= 0 && c->system) st = conversation_set_system(&c->talk, c->system, err);
     if (st >= 0) st = chat_check(c, &c->talk, err);
     if (st >= 0 && c->track_url)
-        st = track_open(&c->tracking, c->track_url, "cli", c->loaded.model, err);
+        st = track_open(&c->tracking, c->track_url, c->track_token, "cli", c->loaded.model, err);
     if (st < 0) return st;
     c->info = bitnet_model_get_info(c->loaded.model);
     if (c->n_ctx == 0) c->n_ctx = c->info.n_ctx_train;
@@ -141,6 +141,8 @@ int cmd_chat(int argc, char **argv) {
          0},
         {0, "track", ARG_STR, &c.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
          0},
+        {0, "track-token-file", ARG_STR, &c.track_token, "FILE", NULL,
+         "the hub's token, where it asks for one", 0, 0},
         {0}};
     const arg_cmd cmd = {
         "chat",

@@ -20,7 +20,7 @@
 typedef struct run {
     load_opts load;
     sampling_opts sampling;
-    const char *prompt, *file, *track_url;
+    const char *prompt, *file, *track_url, *track_token;
     int32_t n_predict, n_ctx, n_batch, n_logprobs;
     bool is_json, is_profiled;
     profiling profiling;
@@ -79,7 +79,8 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
     sampling_plan_context(&r->sampling, &r->load, r->n_ctx, r->n_batch);
     bitnet_status st = load_model(l, &r->load, &err);
     if (st >= 0 && r->file) st = load_text(file_text, &prompt_len, r->file, PROMPT_CAP, &err);
-    if (st >= 0 && r->track_url) st = track_open(tracking, r->track_url, "cli", l->model, &err);
+    if (st >= 0 && r->track_url)
+        st = track_open(tracking, r->track_url, r->track_token, "cli", l->model, &err);
     if (st < 0) return args_fail(&err);
 
     bitnet_engine_desc ed = {.model = l->model,
@@ -144,6 +145,8 @@ int cmd_run(int argc, char **argv) {
          "tell what each kernel took, beside what this machine can do", 0, 0},
         {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
          0},
+        {0, "track-token-file", ARG_STR, &r.track_token, "FILE", NULL,
+         "the hub's token, where it asks for one", 0, 0},
         {0}};
     const arg_cmd cmd = {"run",
                          "Answers one prompt: text to stdout, a summary to stderr.",

@@ -11,14 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "cmd/args.h"
 #include "cmd/beside.h"
 #include "cmd/cmd.h"
 #include "cmd/history_open.h"
+#include "cmd/token_file.h"
+#include "http/door.h"
 #include "http/server.h"
 #include "model_embedded.h"
 
@@ -93,11 +97,24 @@ static int exit_code(const bitnet_error *err) {
         {"store.open", EX_UNAVAILABLE},
         {"store.io", EX_IOERR},
         {"store.corrupt", EX_DATAERR},
+        {"token.mode", EX_CONFIG},
+        {"token.form", EX_CONFIG},
     };
     int code = args_fail(err);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(err->id, table[i].id) == 0) code = table[i].code;
     return code;
+}
+
+/* Many systems give a program 1024 descriptors unless it asks for more. Fewer than wanted is no error: the
+ * door turns away who finds none. */
+static void raise_descriptors(void) {
+    enum { OTHERS = 64 }; /* standard streams, files being sent, the store */
+    struct rlimit limit;
+    rlim_t wanted = DOOR_FDS_MAX + OTHERS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* A history that nobody named is kept if it can be: a second hub of one user has none. */
@@ -129,10 +146,27 @@ static int serve(const server_desc *desc, bool is_named, bool should_open) {
     return code;
 }
 
+static bitnet_status make_alerts(alerts **out, const arg_list *rules, bool has_defaults,
+                                 bitnet_error *err) {
+    alerts *a = alerts_create();
+    bitnet_status st =
+        a ? BITNET_OK : bitnet_fail(err, BITNET_E_NOMEM, "serve.start", "no memory for alerts");
+    for (int i = 0; st >= 0 && i < rules->n; i++)
+        st = alerts_add(a, rules->v[i], err);
+    if (st >= 0 && has_defaults) st = alerts_add_defaults(a, err);
+    if (st >= 0)
+        *out = a;
+    else
+        alerts_free(a);
+    return st;
+}
+
 int cmd_serve(int argc, char **argv) {
-    const char *host = "127.0.0.1", *web_root = NULL, *where = NULL, *retention = NULL;
+    const char *host = "127.0.0.1", *web_root = NULL, *where = NULL, *retention = NULL,
+               *token_path = NULL;
     int32_t port = 8080;
-    bool should_open = false, no_isolation = false;
+    bool should_open = false, no_isolation = false, no_default_alerts = false;
+    arg_list rules = {.n = 0};
     const arg_opt opts[] = {
         {0, "host", ARG_STR, &host, "HOST", NULL, "address of this machine to listen on", 0, 0},
         {0, "port", ARG_INT, &port, "N", NULL, "port to listen on; 0 = any free one", 0, 65535},
@@ -143,6 +177,12 @@ int cmd_serve(int argc, char **argv) {
          0, 0},
         {0, "keep", ARG_STR, &retention, "TIMES", NULL, "how long: raw=1d,minute=30d,hour=2y", 0,
          0},
+        {0, "token-file", ARG_STR, &token_path, "FILE", NULL,
+         "a token that whoever reads the hub must have; allows other addresses", 0, 0},
+        {0, "alert", ARG_LIST, &rules, "RULE", NULL,
+         "a rule such as \"memory > 1GB for 10s\"; again and again", 0, 0},
+        {0, "no-default-alerts", ARG_FLAG, &no_default_alerts, NULL, NULL,
+         "only the rules of --alert", 0, 0},
         {0, "open", ARG_FLAG, &should_open, NULL, NULL, "open a browser", 0, 0},
         {0, "no-isolation", ARG_FLAG, &no_isolation, NULL, NULL,
          "leave out COOP and COEP, to try the page without threads", 0, 0},
@@ -157,7 +197,7 @@ int cmd_serve(int argc, char **argv) {
     if (code >= 0) return code;
 
     char root[PATH_MAX], state[HISTORY_PATH_MAX];
-    bitnet_error err;
+    bitnet_error err = {0};
     server_desc desc = {.host = host,
                         .port = (uint16_t)port,
                         .no_isolation = no_isolation,
@@ -185,5 +225,13 @@ int cmd_serve(int argc, char **argv) {
     }
     http_site_set_model(&desc.site, bitnet_default_model,
                         (size_t)(bitnet_default_model_end - bitnet_default_model));
-    return serve(&desc, where != NULL, should_open);
+    token_file file;
+    bitnet_status token_st = token_path ? token_file_read(&file, token_path, &err) : BITNET_OK;
+    if (token_st < 0) return exit_code(&err);
+    if (token_path) desc.site.token = file.token;
+    if (make_alerts(&desc.alerts, &rules, !no_default_alerts, &err) < 0) return exit_code(&err);
+    raise_descriptors();
+    code = serve(&desc, where != NULL, should_open);
+    alerts_free(desc.alerts);
+    return code;
 }

@@ -55,6 +55,13 @@ void hub_tell_viewers(hub *h, const char *text, hub_time now) {
     hub_msg_drop(&m);
 }
 
+void hub_tell_state(hub *h, const char *text, hub_time now) {
+    hub_msg *m = hub_publish(h, text, now);
+    if (!m) return;
+    hub_msg_drop(&h->state);
+    h->state = m;
+}
+
 bool hub_give_note(hub_peer *peer, const char **text, size_t *n) {
     *text = peer->note;
     *n = strlen(peer->note);
@@ -73,6 +80,10 @@ hub_peer *hub_join(hub *h, void *user, hub_time now) {
     if (p->next) p->next->prev = p;
     h->peers = p;
     return p;
+}
+
+void hub_authorise(hub_peer *p) {
+    p->is_authorised = true;
 }
 
 static void peer_free(hub *h, hub_peer *p) {
@@ -105,7 +116,7 @@ static int receive_hello(hub *h, hub_peer *peer, const char *text, size_t n, hub
     message_metrics metrics;
     int code = HUB_CLOSE_POLICY;
     *why = message_read_hello(&m, &metrics, text, n);
-    if (!*why && h->token && !is_token(h->token, m.token)) {
+    if (!*why && h->token && !peer->is_authorised && !is_token(h->token, m.token)) {
         *why = "This hub wants its token in the hello.";
         code = HUB_CLOSE_TOKEN;
     } else if (!*why) {
@@ -159,6 +170,10 @@ void hub_tick(hub *h, hub_time now) {
             producer_free(h, i);
 }
 
+hub_counts hub_get_counts(const hub *h) {
+    return (hub_counts){.n_producers = h->n_connected, .n_viewers = h->n_viewers};
+}
+
 /* --- life --- */
 
 hub *hub_create(const hub_desc *desc) {
@@ -177,6 +192,7 @@ void hub_free(hub *h) {
         peer_free(h, h->peers);
     while (h->n_producers)
         producer_free(h, h->n_producers - 1);
+    hub_msg_drop(&h->state);
     for (; h->first_id < h->next_id; h->first_id++)
         hub_msg_drop(&h->ring[h->first_id % HUB_RING_MAX]);
     free(h);

@@ -87,6 +87,8 @@ typedef struct hub_store {
 /* Hears every accepted message, once, before it is stored: for statistics and alerts. */
 typedef struct hub_listener {
     void (*hear)(void *ctx, const char *instance, const message *m, hub_time now);
+    /* How far a producer's clock is ahead, each time more is known; may be NULL. */
+    void (*hear_clock)(void *ctx, const char *instance, double offset_ms, double error_ms);
     void *ctx;
 } hub_listener;
 
@@ -102,6 +104,8 @@ hub *hub_create(const hub_desc *desc); /* NULL when out of memory */
 void hub_free(hub *h);                 /* NULL is fine; the peers go too */
 
 hub_peer *hub_join(hub *h, void *user, hub_time now); /* NULL when out of memory */
+/* This connection has shown the token already: its hello needs none. */
+void hub_authorise(hub_peer *p);
 void hub_leave(hub *h, hub_peer *p, hub_time now);
 
 /* One whole text message, valid UTF-8. Returns 0 or the code to close with; *why is then one static
@@ -113,6 +117,13 @@ bool hub_next(hub *h, hub_peer *p, hub_time now, const char **text, size_t *n);
 void hub_committed(hub *h, const char *instance, uint64_t seq);
 /* A message of the hub's own to every viewer. */
 void hub_tell_viewers(hub *h, const char *text, hub_time now);
+/* The same, and later viewers get the newest of them right after their welcome. */
+void hub_tell_state(hub *h, const char *text, hub_time now);
 void hub_tick(hub *h, hub_time now);
+
+typedef struct hub_counts {
+    int n_producers, n_viewers; /* connected */
+} hub_counts;
+hub_counts hub_get_counts(const hub *h);
 
 #endif

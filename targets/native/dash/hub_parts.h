@@ -33,12 +33,13 @@ typedef struct producer {
 } producer;
 
 typedef enum peer_role { PEER_NEW, PEER_PRODUCER, PEER_VIEWER, PEER_CLOSED } peer_role;
-typedef enum viewer_stage { STAGE_WELCOME, STAGE_REPLAY, STAGE_LIVE } viewer_stage;
+typedef enum viewer_stage { STAGE_WELCOME, STAGE_STATE, STAGE_REPLAY, STAGE_LIVE } viewer_stage;
 
 struct hub_peer {
     void *user;
     hub_peer *prev, *next;
     peer_role role;
+    bool is_authorised;
     uint64_t joined_ms;
     char note[HUB_NOTE_MAX]; /* what hub_next gave out, where that is the hub's own */
     /* producer */
@@ -70,6 +71,7 @@ struct hub {
     uint32_t next_number;
     hub_msg *ring[HUB_RING_MAX]; /* ids [first_id, next_id), each at id % HUB_RING_MAX */
     uint64_t first_id, next_id;
+    hub_msg *state; /* the newest of hub_tell_state; NULL = none */
     size_t ring_bytes, history_bytes;
 };
 

@@ -187,6 +187,8 @@ static void heard_pong(hub *h, hub_peer *peer, const message *m, hub_time now) {
              "{\"type\":\"clock\",\"producer\":%" PRIu32 ",\"offset_ms\":%.3f,\"error_ms\":%.3f}",
              p->number, offset, delay / 2);
     (void)say(h, &p->clock, text, now);
+    if (h->listener.hear_clock)
+        h->listener.hear_clock(h->listener.ctx, p->instance, offset, delay / 2);
 }
 
 static bool within_rate(hub_peer *peer, hub_time now) {

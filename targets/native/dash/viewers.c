@@ -95,12 +95,20 @@ bool viewer_next(hub *h, hub_peer *peer, hub_time now, const char **text, size_t
     if (!peer->pending) return false;
     peer->stalled_ms = now.ms;
     if (peer->stage == STAGE_WELCOME) {
-        peer->stage = STAGE_REPLAY;
+        peer->stage = STAGE_STATE;
         snprintf(peer->note, sizeof peer->note,
                  "{\"type\":\"welcome\",\"proto\":1,\"hub\":\"bitnet " BITNET_VERSION
                  "\",\"store\":\"%s\",\"t_ms\":%" PRIu64 "}",
                  h->store.id, now.wall_us / 1000);
         return hub_give_note(peer, text, n);
+    }
+    if (peer->stage == STAGE_STATE) {
+        peer->stage = STAGE_REPLAY;
+        if (h->state && h->state->id < peer->join_id) {
+            *text = h->state->text;
+            *n = h->state->n;
+            return true;
+        }
     }
     const hub_msg *m = peer->stage == STAGE_REPLAY ? replay_next(h, peer) : NULL;
     if (!m) {

@@ -9,17 +9,21 @@
 #include "dash/ws.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/os.h"
 #include "dash/hub.h"
 #include "dash/message.h"
+#include "dash/observer.h"
+#include "http/door.h"
 #include "http/head.h"
 
 enum {
-    TICK_MS = 1000,
     CLOSE_SECONDS = 2, /* for a socket that cannot take its close frame */
     RX_CHUNK = 4096,
 };
@@ -38,6 +42,7 @@ typedef struct conn {
 
 struct ws {
     hub *hub;
+    observer *observer;
     struct archive *archive;
     _Atomic(struct lws_context *) loop; /* NULL until ws_start */
     conn *conns;
@@ -75,6 +80,7 @@ static int established(conn *s, struct lws *wsi, ws *w) {
     *s = (conn){.ws = w, .wsi = wsi};
     s->peer = hub_join(w->hub, s, now());
     if (!s->peer) return -1;
+    if (door_is_authorised(wsi)) hub_authorise(s->peer);
     s->next = w->conns;
     if (s->next) s->next->prev = s;
     w->conns = s;
@@ -182,19 +188,93 @@ static int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
 static void on_tick(lws_sorted_usec_list_t *sul) {
     ws *w = lws_container_of(sul, ws, tick);
     hub_tick(w->hub, now());
-    lws_sul_schedule(w->loop, 0, sul, on_tick, TICK_MS * LWS_US_PER_MS);
+    observer_tick(w->observer, w->hub, now());
+    lws_sul_schedule(w->loop, 0, sul, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
+}
+
+/* --- answers --- */
+
+static void give(http_answer *a, int status, const char *type, text_buf *t) {
+    size_t n;
+    char *body = text_take(t, &n);
+    http_answer_data(a, status, type, body, n);
+}
+
+static void answer_stats(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_write_stats(w->observer, now(), &t);
+    give(a, 200, "application/json", &t);
+}
+
+static void answer_metrics(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_write_metrics(w->observer, w->hub, now(), &t);
+    give(a, 200, "text/plain; version=0.0.4; charset=utf-8", &t);
+}
+
+static void answer_health(void *ctx, http_answer *a, const http_head *head) {
+    const ws *w = ctx;
+    text_buf t = {.p = NULL};
+    (void)head;
+    observer_health health = observer_write_health(w->observer, now(), &t);
+    give(a, health == HEALTH_UNHEALTHY ? 503 : 200, "application/json", &t);
+}
+
+http_data ws_data(ws *w) {
+    return (http_data){
+        .stats = answer_stats, .metrics = answer_metrics, .health = answer_health, .ctx = w};
+}
+
+/* --- what the observer is told of the store, and the store of alerts --- */
+
+static void store_state(void *ctx, observer_store *out) {
+    static const observer_store_state states[] = {[WRITER_OK] = OBSERVER_STORE_OK,
+                                                  [WRITER_STORE_FULL] = OBSERVER_STORE_FULL,
+                                                  [WRITER_IO_ERROR] = OBSERVER_STORE_ERROR};
+    archive *kept = ((ws *)ctx)->archive;
+    hub_store to = archive_store(kept);
+    writer_status status = archive_status(kept);
+    out->state = states[status.state];
+    out->has_room = to.has_room(to.ctx);
+    out->n_queued = status.n_queued;
+    snprintf(out->reason, sizeof out->reason, "%s", status.sentence);
+}
+
+/* As an event: of the producer's run, or of none when it is the hub's own. */
+static void keep_alert(void *ctx, const alert *a, const char *instance, const char *json) {
+    hub_store to = archive_store(((ws *)ctx)->archive);
+    if (!to.has_room(to.ctx)) return;
+    message m = {.json = cJSON_Parse(json)};
+    if (m.json) (void)to.put(to.ctx, instance, &m, a->wall_ms);
+    message_free(&m);
 }
 
 /* --- life --- */
 
-ws *ws_create(archive *kept) {
+ws *ws_create(const ws_desc *desc) {
     ws *w = calloc(1, sizeof *w);
     if (!w) return NULL;
-    hub_desc desc = {.events = {.wake = on_wake, .close = on_close}};
-    if (kept) desc.store = archive_store(kept);
-    w->archive = kept;
-    w->hub = hub_create(&desc);
-    if (w->hub) return w;
+    w->archive = desc->archive;
+    w->observer =
+        observer_create(&(observer_desc){.alerts = desc->alerts,
+                                         .store_state = desc->archive ? store_state : NULL,
+                                         .alert_changed = desc->archive ? keep_alert : NULL,
+                                         .ctx = w},
+                        now());
+    if (!w->observer) goto fail;
+    hub_desc hd = {.events = {.wake = on_wake, .close = on_close},
+                   .listener = observer_listener(w->observer),
+                   .token = desc->token};
+    if (desc->archive) hd.store = archive_store(desc->archive);
+    w->hub = hub_create(&hd);
+    if (!w->hub) goto fail;
+    return w;
+fail:
+    observer_free(w->observer);
     free(w);
     return NULL;
 }
@@ -214,7 +294,7 @@ struct lws_protocols ws_protocol(ws *w) {
 
 void ws_start(ws *w, struct lws_context *loop) {
     atomic_store(&w->loop, loop);
-    lws_sul_schedule(loop, 0, &w->tick, on_tick, TICK_MS * LWS_US_PER_MS);
+    lws_sul_schedule(loop, 0, &w->tick, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
 }
 
 void ws_stop(ws *w) {
@@ -226,6 +306,7 @@ void ws_stop(ws *w) {
 void ws_free(ws *w) {
     if (!w) return;
     hub_free(w->hub);
+    observer_free(w->observer);
     free(w->out);
     free(w);
 }

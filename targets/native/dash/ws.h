@@ -4,12 +4,22 @@
 
 #include <libwebsockets.h>
 
+#include "dash/alerts.h"
 #include "dash/archive.h"
+#include "http/routes.h"
 
 typedef struct ws ws;
 
-/* `kept` may be NULL: nothing is. It is borrowed, and must live until ws_free. NULL when out of memory. */
-ws *ws_create(archive *kept);
+/* All borrowed; must live until ws_free. */
+typedef struct ws_desc {
+    archive *archive;  /* NULL = nothing is kept */
+    const char *token; /* NULL = none is asked for */
+    alerts *alerts;    /* NULL = none */
+} ws_desc;
+
+ws *ws_create(const ws_desc *desc); /* NULL when out of memory */
+/* The answers that tell of the hub; valid as long as `w`. */
+http_data ws_data(ws *w);
 /* For the vhost's list; `w` must outlive the context. */
 struct lws_protocols ws_protocol(ws *w);
 /* Begins to watch deadlines. */

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http/token.h"
+
 enum {
     HEAD_SECONDS = 10,        /* for the whole head */
     STALL_SECONDS = 30,       /* without a byte taken by the client */
@@ -64,6 +66,8 @@ static void conn_free(door_conn *c) {
     c->door->n_http--;
     lws_sul_cancel(&c->rearm);
     if (c->answer.body.fd >= 0) close(c->answer.body.fd);
+    if (c->answer.body.owned) c->door->owned -= c->answer.body.end;
+    free(c->answer.body.owned);
     free(c);
 }
 
@@ -167,8 +171,21 @@ static int refuse(door_conn *c, int status, const char *reason) {
 
 /* --- the head --- */
 
+/* Somebody who asks and does not read keeps what he asked for; not more than there is room for. */
+static void limit_owned(door_conn *c) {
+    http_body *b = &c->answer.body;
+    if (!b->owned) return;
+    if (c->door->owned + b->end <= DOOR_OWNED_MAX) {
+        c->door->owned += b->end;
+        return;
+    }
+    free(b->owned);
+    http_answer_text(&c->answer, 503, "Too many answers are being read slowly; try again.");
+}
+
 /* libwebsockets gets a second descriptor of the socket; ours goes when the callback returns -1. */
-static int hand_on(door_conn *c) {
+static int hand_on(door_conn *c, const http_head *h) {
+    const char *token = c->door->site->token;
     if (c->door->n_ws >= DOOR_WS_MAX)
         return refuse(c, 503, "This hub has as many connections as it takes.");
     int size = WS_SEND_BUFFER;
@@ -178,6 +195,7 @@ static int hand_on(door_conn *c) {
     if (fd < 0) return -1;
     lws_adopt_desc_t desc = {
         .vh = c->door->vhost, .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP, .fd.sockfd = fd};
+    c->door->hands_on_authorised = token && http_is_authorised(h, token);
     (void)lws_adopt_descriptor_vhost_via_info(&desc); /* closes fd itself when it fails */
     return -1;
 }
@@ -194,9 +212,10 @@ static int read_head(door_conn *c) {
         return 0;
     }
     if (h.verdict == HTTP_HEAD_REFUSE) return refuse(c, h.status, h.reason);
-    if (h.is_websocket) return hand_on(c);
+    if (h.is_websocket) return hand_on(c, &h);
     c->headless = h.is_head;
     http_route(&c->answer, &h, c->door->site);
+    limit_owned(c);
     /* The reply is written before the bytes that h points into are taken from the socket. */
     return start_sending(c, h.host, h.len);
 }
@@ -332,6 +351,17 @@ static int listen_callback(struct lws *wsi, enum lws_callback_reasons reason, vo
 
 /* --- handed on --- */
 
+/* Which of the door's marks this connection carries; NULL: it was not handed on. */
+static const char *mark_of(const door *d, struct lws *wsi) {
+    const void *mark = lws_get_opaque_user_data(wsi);
+    return mark == &d->marks[0] ? &d->marks[0] : mark == &d->marks[1] ? &d->marks[1] : NULL;
+}
+
+bool door_is_authorised(struct lws *wsi) {
+    const door *d = lws_vhost_user(lws_get_vhost(wsi));
+    return mark_of(d, wsi) == &d->marks[1];
+}
+
 /* Only judged websocket requests get here. Anything that libwebsockets makes of one but a websocket
  * of our subprotocol is closed. */
 static int upgrade_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -342,13 +372,13 @@ static int upgrade_callback(struct lws *wsi, enum lws_callback_reasons reason, v
     switch (reason) {
     case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED: {
         door *d = lws_vhost_user(lws_get_vhost(wsi));
-        lws_set_opaque_user_data(wsi, d); /* marks those that were counted */
+        lws_set_opaque_user_data(wsi, &d->marks[d->hands_on_authorised]); /* it was counted */
         d->n_ws++;
         return 0;
     }
     case LWS_CALLBACK_WSI_DESTROY: {
         door *d = lws_vhost_user(lws_get_vhost(wsi));
-        if (lws_get_opaque_user_data(wsi) == d) d->n_ws--;
+        if (mark_of(d, wsi)) d->n_ws--;
         return 0;
     }
     case LWS_CALLBACK_HTTP:

@@ -24,7 +24,8 @@ enum {
     DOOR_WAITING_PER_IP = 64, /* of them from one address */
     DOOR_HTTP_MAX = 512,      /* plain HTTP connections, those waited for included */
     DOOR_WS_MAX = 1536, /* websockets: 256 producers, 1024 viewers, some that have not said which */
-    DOOR_CHUNK = 64 * 1024, /* bytes read at once, of a head or of a file */
+    DOOR_CHUNK = 64 * 1024,             /* bytes read at once, of a head or of a file */
+    DOOR_OWNED_MAX = 256 * 1024 * 1024, /* bytes of answers of the moment that are being sent */
     DOOR_FDS_MAX = DOOR_HTTP_MAX + DOOR_WS_MAX + 16, /* what the loop must have room for */
 };
 
@@ -36,6 +37,9 @@ typedef struct door {
     struct lws *listener;
     struct door_conn *conns; /* all plain connections */
     int n_http, n_ws;
+    uint64_t owned;                    /* bytes of answers of the moment */
+    bool hands_on_authorised;          /* the websocket being handed on has shown the token */
+    char marks[2];                     /* what a handed-on websocket points at: authorised or not */
     int reserve_fd;                    /* given up for a moment when descriptors run out */
     unsigned char scratch[DOOR_CHUNK]; /* for whoever is being served */
 } door;
@@ -48,6 +52,8 @@ extern const struct lws_protocols door_protocols[DOOR_PROTOCOL_COUNT];
 /* Takes over a listening, non-blocking socket. The vhost's user pointer must be `d`. False when the
  * loop has no room; the socket is then still the caller's. */
 bool door_open(door *d, struct lws_vhost *vhost, int listen_fd);
+/* Of a websocket: has its request shown the token, in a cookie or in Authorization? */
+bool door_is_authorised(struct lws *wsi);
 /* Stops listening and drops everybody who is not being answered. */
 void door_stop(door *d);
 

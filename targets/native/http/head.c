@@ -20,6 +20,9 @@ enum field {
     F_WS_KEY,
     F_WS_VERSION,
     F_WS_PROTOCOL,
+    F_SEC_FETCH_SITE,
+    F_AUTHORIZATION,
+    F_COOKIE,
     F_COUNT
 };
 static const char *const field_names[F_COUNT] = {
@@ -35,6 +38,9 @@ static const char *const field_names[F_COUNT] = {
     [F_WS_KEY] = "sec-websocket-key",
     [F_WS_VERSION] = "sec-websocket-version",
     [F_WS_PROTOCOL] = "sec-websocket-protocol",
+    [F_SEC_FETCH_SITE] = "sec-fetch-site",
+    [F_AUTHORIZATION] = "authorization",
+    [F_COOKIE] = "cookie",
 };
 
 typedef struct request {
@@ -188,6 +194,19 @@ static http_head parse_field(http_span line, request *r) {
     return fine();
 }
 
+/* An address and no name: a page that rebinds its name cannot put one into Host. Whether the system would
+ * take it does not matter, since nothing is looked up. */
+static bool is_address(http_span a) {
+    bool is_v6 = a.n > 2 && a.p[0] == '[' && a.p[a.n - 1] == ']', has_digit = false;
+    for (size_t i = is_v6; i + is_v6 < a.n; i++) {
+        if (!(is_v6 ? is_hex(a.p[i]) || a.p[i] == ':' || a.p[i] == '.'
+                    : is_digit(a.p[i]) || a.p[i] == '.'))
+            return false;
+        has_digit |= is_hex(a.p[i]);
+    }
+    return has_digit;
+}
+
 /* Does "name[:port]" name this server? The port may be left out only where it is 80, the default of
  * http and ws. */
 static bool is_our_authority(http_span a, const http_policy *policy) {
@@ -206,7 +225,7 @@ static bool is_our_authority(http_span a, const http_policy *policy) {
         return false;
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         if (names[k] && http_span_is(name, names[k])) return true;
-    return false;
+    return policy->is_any_address && is_address(name);
 }
 
 static http_head judge_framing(const request *r) {
@@ -262,14 +281,26 @@ static http_head judge_upgrade(const request *r, http_span path, const http_poli
     return fine();
 }
 
+/* A browser says who makes it send a POST: no other site may. curl and the like say nothing. */
+static http_head judge_post(const request *r, http_span path, const http_policy *policy) {
+    http_span site = r->field[F_SEC_FETCH_SITE], origin = r->field[F_ORIGIN];
+    if (!span_eq(path, HTTP_POST_PATH))
+        return refuse(405, "Only GET and HEAD are served at this path.");
+    if (origin.p && !is_our_origin(origin, policy))
+        return refuse(403, "A POST is for this server's own pages and native programs.");
+    if (site.p && !http_span_is(site, "same-origin") && !http_span_is(site, "none"))
+        return refuse(403, "A POST is for this server's own pages and native programs.");
+    return fine();
+}
+
 /* What a complete, well-formed head asks for. */
 static http_head judge_request(const request *r, size_t len, const http_policy *policy) {
     http_head v = judge_framing(r);
     if (v.verdict != HTTP_HEAD_ACCEPT) return v;
     if (!r->field[F_HOST].p || !is_our_authority(r->field[F_HOST], policy))
         return refuse(421, "This server answers only to its own name and port in Host.");
-    bool is_head = span_eq(r->method, "HEAD");
-    if (!is_head && !span_eq(r->method, "GET"))
+    bool is_head = span_eq(r->method, "HEAD"), is_post = span_eq(r->method, "POST");
+    if (!is_head && !is_post && !span_eq(r->method, "GET"))
         return refuse(405, "Only GET and HEAD are served here.");
 
     const char *q = memchr(r->target.p, '?', r->target.n);
@@ -278,12 +309,14 @@ static http_head judge_request(const request *r, size_t len, const http_policy *
         path.n = (size_t)(q - r->target.p);
         query = cut(q + 1, r->target.n - path.n - 1);
     }
-    v = judge_upgrade(r, path, policy);
+    v = is_post ? judge_post(r, path, policy) : fine();
+    if (v.verdict == HTTP_HEAD_ACCEPT) v = judge_upgrade(r, path, policy);
     if (v.verdict != HTTP_HEAD_ACCEPT) return v;
     return (http_head){
         .verdict = HTTP_HEAD_ACCEPT,
         .len = len,
         .is_head = is_head,
+        .is_post = is_post,
         .is_websocket = r->field[F_UPGRADE].p != NULL,
         .path = path,
         .query = query,
@@ -291,6 +324,8 @@ static http_head judge_request(const request *r, size_t len, const http_policy *
         .range = r->field[F_RANGE],
         .if_range = r->field[F_IF_RANGE],
         .if_none_match = r->field[F_IF_NONE_MATCH],
+        .authorization = r->field[F_AUTHORIZATION],
+        .cookie = r->field[F_COOKIE],
     };
 }
 
@@ -320,6 +355,11 @@ http_head http_head_judge(const void *bytes, size_t n, const http_policy *policy
         if (v.verdict == HTTP_HEAD_REFUSE) return v;
         n_lines++;
     }
-    if (n > at) return refuse(400, "One request per connection: nothing may follow the head.");
+    if (n > at) {
+        http_head framing = judge_framing(&r);
+        return framing.verdict == HTTP_HEAD_REFUSE
+                   ? framing
+                   : refuse(400, "One request per connection: nothing may follow the head.");
+    }
     return judge_request(&r, at, policy);
 }

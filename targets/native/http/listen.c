@@ -21,6 +21,13 @@ static bool is_loopback(const struct sockaddr *sa) {
     return sa->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
+static bool is_any(const struct sockaddr *sa) {
+    if (sa->sa_family == AF_INET)
+        return ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr == INADDR_ANY;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+    return sa->sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
 /* The name without brackets, if it holds only what a name or an address holds. */
 static bool clean_name(char out[HTTP_HOST_MAX], const char *host) {
     size_t n = strlen(host);
@@ -36,7 +43,8 @@ static bool clean_name(char out[HTTP_HOST_MAX], const char *host) {
     return true;
 }
 
-static bitnet_status resolve(struct addrinfo **out, const char *host, bitnet_error *err) {
+static bitnet_status resolve(struct addrinfo **out, const char *host, bool has_token,
+                             bitnet_error *err) {
     char name[HTTP_HOST_MAX];
     bitnet_escaped shown;
     bitnet_escape(&shown, host, strlen(host));
@@ -48,15 +56,15 @@ static bitnet_status resolve(struct addrinfo **out, const char *host, bitnet_err
     if (rc != 0)
         return bitnet_fail(err, BITNET_E_INVAL, "serve.host.name", "--host %s: %s", shown.s,
                            gai_strerror(rc));
-    for (const struct addrinfo *a = *out; a; a = a->ai_next) {
+    for (const struct addrinfo *a = *out; a && !has_token; a = a->ai_next) {
         if (is_loopback(a->ai_addr)) continue;
         freeaddrinfo(*out);
         *out = NULL;
-        return bitnet_fail(
-            err, BITNET_E_UNSUPPORTED, "serve.host.public",
-            "--host %s: reachable from other machines, and there are no access tokens "
-            "yet; only this machine's own addresses are allowed, such as 127.0.0.1",
-            shown.s);
+        return bitnet_fail(err, BITNET_E_UNSUPPORTED, "serve.host.public",
+                           "--host %s: reachable from other machines, which needs --token-file; "
+                           "without one only this "
+                           "machine's own addresses are allowed, such as 127.0.0.1",
+                           shown.s);
     }
     return BITNET_OK;
 }
@@ -93,20 +101,21 @@ static bitnet_status explain(int error, const char *host, uint16_t port, bitnet_
                        (unsigned)port, strerror(error));
 }
 
-bitnet_status http_listen(int *fd, const char *host, uint16_t *port, bitnet_error *err) {
+bitnet_status http_listen(http_listener *l, const char *host, bool has_token, bitnet_error *err) {
     struct addrinfo *list = NULL;
-    bitnet_status st = resolve(&list, host, err);
+    l->fd = -1;
+    bitnet_status st = resolve(&list, host, has_token, err);
     if (st < 0) return st;
-    set_port(list->ai_addr, *port);
-    int on = 1;
-    *fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(*fd, list->ai_addr, list->ai_addrlen) != 0 || listen(*fd, SOMAXCONN) != 0) {
-        st = explain(errno, host, *port, err);
-        if (*fd >= 0) close(*fd);
-        *fd = -1;
+    set_port(list->ai_addr, l->port);
+    l->is_any = is_any(list->ai_addr);
+    int on = 1, fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, list->ai_addr, list->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+        st = explain(errno, host, l->port, err);
+        if (fd >= 0) close(fd);
     } else {
-        *port = port_of(*fd);
+        l->fd = fd;
+        l->port = port_of(fd);
     }
     freeaddrinfo(list);
     return st;

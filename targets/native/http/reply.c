@@ -17,9 +17,11 @@ static const char *phrase(int status) {
     } table[] = {
         {200, "OK"},
         {206, "Partial Content"},
+        {303, "See Other"},
         {304, "Not Modified"},
         {308, "Permanent Redirect"},
         {400, "Bad Request"},
+        {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
@@ -101,11 +103,15 @@ size_t http_reply_head(char out[HTTP_REPLY_HEAD_MAX], const http_answer *a, http
     put_date(&w, unix_time);
     put_body_fields(&w, a);
     if (a->location[0]) put(&w, "Location: %s\r\n", a->location);
-    if (a->status == 405) put(&w, "Allow: GET, HEAD\r\n");
+    if (a->status == 405) put(&w, "Allow: %s\r\n", a->allow ? a->allow : "GET, HEAD");
+    if (a->status == 401) put(&w, "WWW-Authenticate: Bearer\r\n");
+    if (a->cookie[0]) put(&w, "Set-Cookie: %s\r\n", a->cookie);
     if (a->status == 426) put(&w, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     if (a->status == 503) put(&w, "Retry-After: 1\r\n");
-    put(&w, "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"
-            "Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n");
+    put(&w,
+        "Cache-Control: %s\r\nX-Content-Type-Options: nosniff\r\n"
+        "Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n",
+        a->no_store ? "no-store" : "no-cache");
     /* Together these make a page cross-origin isolated, which threads in WebAssembly need. */
     if (isolation)
         put(&w, "Cross-Origin-Opener-Policy: same-origin\r\n"
@@ -120,4 +126,13 @@ void http_answer_text(http_answer *a, int status, const char *sentence) {
     snprintf(a->text, sizeof a->text, "%s\n", sentence);
     a->body.mem = a->text;
     a->body.end = strlen(a->text);
+}
+
+void http_answer_data(http_answer *a, int status, const char *type, char *bytes, size_t n) {
+    if (!bytes) {
+        http_answer_text(a, 500, "The server is out of memory.");
+        return;
+    }
+    *a = (http_answer){.status = status, .type = type, .no_store = true, .total = n};
+    a->body = (http_body){.mem = bytes, .owned = bytes, .fd = -1, .end = n};
 }

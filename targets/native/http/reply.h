@@ -9,14 +9,16 @@
 #include "http/head.h"
 
 enum {
-    HTTP_REPLY_HEAD_MAX = 2048, /* bytes of one response head; the longest has 1.3 KiB */
+    HTTP_REPLY_HEAD_MAX = 2048, /* bytes of one response head; the longest has 1.5 KiB */
     HTTP_ETAG_MAX = 64,         /* quotes and terminator included */
     HTTP_PATH_MAX = 512,        /* bytes of a path that names a file */
+    HTTP_COOKIE_MAX = 192,      /* bytes of a Set-Cookie, terminator included */
 };
 
 /* Bytes to send: [at, end) of memory, or of a file when fd >= 0 (closed by whoever sends it). */
 typedef struct http_body {
     const void *mem;
+    void *owned; /* mem when it is the answer's own, freed by whoever sends it; else NULL */
     int fd;
     uint64_t at, end;
 } http_body;
@@ -25,8 +27,11 @@ typedef struct http_answer {
     int status;
     const char *type; /* Content-Type; NULL when there is no body */
     http_body body;
-    uint64_t total; /* size of the whole resource, for Content-Range of 206 and 416 */
-    bool ranges;    /* the resource may be asked for in ranges */
+    uint64_t total;    /* size of the whole resource, for Content-Range of 206 and 416 */
+    bool ranges;       /* the resource may be asked for in ranges */
+    bool no_store;     /* data of the moment, or something that depends on a token */
+    const char *allow; /* of a 405: the methods; NULL = GET, HEAD */
+    char cookie[HTTP_COOKIE_MAX];
     char etag[HTTP_ETAG_MAX];
     char location[HTTP_PATH_MAX + 16]; /* of a redirect */
     char text[256];                    /* room for a short body; see http_answer_text */
@@ -34,6 +39,9 @@ typedef struct http_answer {
 
 /* A short text/plain answer: the sentence and a newline, copied. */
 void http_answer_text(http_answer *a, int status, const char *sentence);
+
+/* An answer of n bytes that are its own from now on, never stored by a browser. NULL: 500. */
+void http_answer_data(http_answer *a, int status, const char *type, char *bytes, size_t n);
 
 /* Writes the response head. `host` is the judged Host, which the page's policy names as the one
  * websocket it may open; absent in refusals. Returns its length, < HTTP_REPLY_HEAD_MAX. */

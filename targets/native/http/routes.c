@@ -3,6 +3,7 @@
 #include "http/routes.h"
 #include "http/select.h"
 #include "http/static_files.h"
+#include "http/token.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,11 @@
 
 #include "base/hash.h"
 
-typedef void (*route_fn)(http_answer *a, const http_head *head, const http_site *site);
+typedef void route_fn(http_answer *a, const http_head *head, const http_site *site);
+
+static bool is_path(const http_head *head, const char *path) {
+    return head->path.n == strlen(path) && memcmp(head->path.p, path, head->path.n) == 0;
+}
 
 static void answer_live(http_answer *a, const http_head *head, const http_site *site) {
     (void)head;
@@ -26,7 +31,25 @@ static void answer_model(http_answer *a, const http_head *head, const http_site 
     http_select(a, head);
 }
 
+/* "/?token=..." and "/dashboard/?token=...": what a person opens. The token goes into a cookie and out of
+ * the address, where it would be seen. */
+static bool answer_sign_in(http_answer *a, const http_head *head, const http_site *site) {
+    http_span given = http_query_value(head->query, "token");
+    bool is_page = is_path(head, "/") || is_path(head, "/dashboard/");
+    if (!site->token || !is_page || !given.p) return false;
+    if (http_token_is(given, site->token)) {
+        http_answer_text(a, 303, "You are signed in.");
+        snprintf(a->location, sizeof a->location, "%.*s", (int)head->path.n, head->path.p);
+        http_token_cookie(a->cookie, site->token);
+    } else {
+        http_answer_text(a, 401, "This is not the token of this server.");
+    }
+    a->no_store = true;
+    return true;
+}
+
 static void answer_file(http_answer *a, const http_head *head, const http_site *site) {
+    if (answer_sign_in(a, head, site)) return;
     if (site->web_root)
         http_static_answer(a, head, site->web_root);
     else
@@ -35,20 +58,61 @@ static void answer_file(http_answer *a, const http_head *head, const http_site *
                          "its folder with bitnet serve --web-root DIR.");
 }
 
+static void answer_data(http_answer *a, const http_head *head, const http_site *site,
+                        http_data_fn *make) {
+    if (make)
+        make(site->data.ctx, a, head);
+    else
+        http_answer_text(a, 404, "This server keeps no history.");
+}
+
+static void answer_stats(http_answer *a, const http_head *head, const http_site *site) {
+    answer_data(a, head, site, site->data.stats);
+}
+static void answer_history(http_answer *a, const http_head *head, const http_site *site) {
+    answer_data(a, head, site, site->data.history);
+}
+static void answer_export(http_answer *a, const http_head *head, const http_site *site) {
+    answer_data(a, head, site, site->data.export_run);
+}
+static void answer_metrics(http_answer *a, const http_head *head, const http_site *site) {
+    answer_data(a, head, site, site->data.metrics);
+}
+static void answer_health(http_answer *a, const http_head *head, const http_site *site) {
+    answer_data(a, head, site, site->data.health);
+}
+
 /* The chat page is "/" and the dashboard "/dashboard": both are folders of the web root. */
-static const struct {
+static const struct route {
     const char *path;
-    route_fn answer;
+    route_fn *answer;
+    bool needs_token; /* where there is one */
 } routes[] = {
-    {"/health/live", answer_live},
-    {"/models/bitnet-tales.gguf", answer_model},
+    {"/health/live", answer_live, false},       {"/models/bitnet-tales.gguf", answer_model, false},
+    {"/health", answer_health, true},           {"/metrics", answer_metrics, true},
+    {"/performance/stats", answer_stats, true}, {"/performance/history", answer_history, true},
+    {HTTP_POST_PATH, answer_export, true},
 };
+
+static void answer_route(http_answer *a, const http_head *head, const http_site *site,
+                         const struct route *r) {
+    if (r->needs_token && site->token && !http_is_authorised(head, site->token)) {
+        http_answer_text(a, 401,
+                         "This server asks for its token: open the address that it printed when it "
+                         "started, or send Authorization: Bearer TOKEN.");
+        a->no_store = true;
+    } else if (is_path(head, HTTP_POST_PATH) && !head->is_post) {
+        http_answer_text(a, 405, "This is asked for with POST.");
+        a->allow = "POST";
+    } else {
+        r->answer(a, head, site);
+    }
+}
 
 void http_route(http_answer *a, const http_head *head, const http_site *site) {
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (head->path.n != strlen(routes[i].path)) continue;
-        if (memcmp(head->path.p, routes[i].path, head->path.n) != 0) continue;
-        routes[i].answer(a, head, site);
+        if (!is_path(head, routes[i].path)) continue;
+        answer_route(a, head, site, &routes[i]);
         return;
     }
     answer_file(a, head, site);

@@ -13,6 +13,7 @@
 #include "dash/ws.h"
 #include "http/door.h"
 #include "http/listen.h"
+#include "http/token.h"
 
 enum { DRAIN_STEP_MS = 20, DRAIN_MS = 2000 };
 
@@ -24,7 +25,7 @@ struct server {
     archive *history; /* NULL when nothing is kept */
     ws *ws;
     int stop_fd[2]; /* [0] belongs to the loop once that runs */
-    char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + 24];
+    char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + HTTP_TOKEN_MAX + 32];
     bool stopping, done;
     int drained_ms;
     lws_sorted_usec_list_t drain;
@@ -120,9 +121,9 @@ static void set_name(server *s, const char *host) {
 
 bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *err) {
     *out = NULL;
-    uint16_t port = desc->port;
-    int listen_fd = -1;
-    bitnet_status st = http_listen(&listen_fd, desc->host, &port, err);
+    const char *token = desc->site.token;
+    http_listener listener = {.fd = -1, .port = desc->port};
+    bitnet_status st = http_listen(&listener, desc->host, token != NULL, err);
     if (st < 0) return st;
     server *s = calloc(1, sizeof *s);
     if (!s) goto fail;
@@ -136,26 +137,29 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
                                           .user = s},
                           err);
         if (st < 0) {
-            close(listen_fd);
+            close(listener.fd);
             server_free(s);
             return st;
         }
     }
     s->site = desc->site;
     set_name(s, desc->host);
-    snprintf(s->url, sizeof s->url, "http://%s:%u/", s->name, (unsigned)port);
+    snprintf(s->url, sizeof s->url, "http://%s:%u/%s%s", s->name, (unsigned)listener.port,
+             token ? "?token=" : "", token ? token : "");
     s->door.site = &s->site;
-    s->door.policy = (http_policy){.extra = s->name, .port = port};
+    s->door.policy =
+        (http_policy){.extra = s->name, .port = listener.port, .is_any_address = listener.is_any};
     s->door.isolation = !desc->no_isolation;
-    s->ws = ws_create(s->history);
+    s->ws = ws_create(&(ws_desc){.archive = s->history, .token = token, .alerts = desc->alerts});
     if (!s->ws || !open_loop(s)) goto fail;
+    s->site.data = ws_data(s->ws);
     struct lws_vhost *vhost = lws_get_vhost_by_name(s->loop, "default");
-    if (!open_stop_pipe(s, vhost) || !door_open(&s->door, vhost, listen_fd)) goto fail;
+    if (!open_stop_pipe(s, vhost) || !door_open(&s->door, vhost, listener.fd)) goto fail;
     ws_start(s->ws, s->loop);
     *out = s;
     return BITNET_OK;
 fail:
-    close(listen_fd);
+    close(listener.fd);
     server_free(s);
     return bitnet_fail(err, BITNET_E_NOMEM, "serve.start",
                        "the server cannot start: no memory or no file descriptors left");

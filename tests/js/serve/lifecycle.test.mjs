@@ -62,7 +62,7 @@ test('addresses that other machines can reach are refused', { skip }, async () =
   for (const host of ['0.0.0.0', '::', '[::]', '192.0.2.1', ...own]) {
     const { code, stderr } = await run(['--host', host, '--port', '0']);
     assert.equal(code, 78, `${host}: ${stderr}`);
-    assert.match(stderr, /access tokens.*\[serve\.host\.public\]/, host);
+    assert.match(stderr, /--token-file.*\[serve\.host\.public\]/, host);
   }
 });
 
