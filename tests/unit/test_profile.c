@@ -9,6 +9,7 @@
 #include "bitnet/backend.h"
 #include "bitnet/profile.h"
 #include "probe/machine.h"
+#include "rates.h"
 #include "tiny_model.h"
 
 /* A machine whose bounds make sums that can be done by hand. */
@@ -265,16 +266,16 @@ static void the_roofline_is_the_larger_of_both_bounds(void **state) {
 /* ---- its spans --------------------------------------------------------------------------------------------- */
 
 static int by_begin(const void *a, const void *b) {
-    const bitnet_span *x = a, *y = b;
+    const bitnet_profile_span *x = a, *y = b;
     if (x->begin_ns != y->begin_ns) return x->begin_ns < y->begin_ns ? -1 : 1;
     return x->end_ns > y->end_ns ? -1 : x->end_ns < y->end_ns;
 }
 
 /* Of one thread: each lies within another one, or behind it. */
-static void check_nesting(const bitnet_span *in, int32_t n, int32_t thread) {
+static void check_nesting(const bitnet_profile_span *in, int32_t n, int32_t thread) {
     uint64_t open[16];
     int32_t depth = 0;
-    bitnet_span *s = malloc((size_t)n * sizeof *s);
+    bitnet_profile_span *s = malloc((size_t)n * sizeof *s);
     assert_non_null(s);
     memcpy(s, in, (size_t)n * sizeof *s);
     qsort(s, (size_t)n, sizeof *s, by_begin);
@@ -293,7 +294,7 @@ static void check_nesting(const bitnet_span *in, int32_t n, int32_t thread) {
     free(s);
 }
 
-static int32_t count_kind(const bitnet_span *s, int32_t n, bitnet_span_kind kind) {
+static int32_t count_kind(const bitnet_profile_span *s, int32_t n, bitnet_span_kind kind) {
     int32_t found = 0;
     for (int32_t i = 0; i < n; i++)
         found += s[i].kind == (uint8_t)kind;
@@ -316,7 +317,7 @@ static void spans_nest_and_every_thread_has_its_own(void **state) {
         bitnet_profile_set_phase(p, BITNET_PHASE_DECODE);
     }
     assert_int_equal(bitnet_profile_n_threads(p), 2);
-    const bitnet_span *s = bitnet_profile_spans(p, 0, &n);
+    const bitnet_profile_span *s = bitnet_profile_spans(p, 0, &n);
     check_nesting(s, n, 0);
     assert_int_equal(count_kind(s, n, BITNET_SPAN_FORWARD), 20);
     assert_int_equal(count_kind(s, n, BITNET_SPAN_PREFILL), 1);
@@ -403,6 +404,58 @@ static void the_machine_is_measured_once_and_soon(void **state) {
     test_model_close(&t);
 }
 
+/* Of two blocks that end where memory does: the address sanitizer sees what is read behind them. */
+static void a_probe_goes_over_the_memory_it_is_given(void **state) {
+    (void)state;
+    enum { SIZE = 200 << 10 };
+    bitnet_probe_memory memory[2];
+    uint8_t *data[2];
+    for (int i = 0; i < 2; i++) {
+        data[i] = malloc(SIZE);
+        assert_non_null(data[i]);
+        memset(data[i], 0x3c, SIZE);
+        memory[i] = (bitnet_probe_memory){data[i], SIZE - (size_t)i * 4096};
+    }
+    bitnet_probe *p = bitnet_probe_create(1024);
+    assert_non_null(p);
+    assert_true(bitnet_probe_rate(p, BITNET_PROBE_READ, 1 << 20, 0.1) == 0); /* no row fits */
+    bitnet_probe_go_over(p, memory, 2);
+    assert_int_equal(bitnet_probe_threads(p, 2), 2);
+    static const bitnet_probe_kind kinds[] = {BITNET_PROBE_READ, BITNET_PROBE_TERN,
+                                              BITNET_PROBE_PROMPT, BITNET_PROBE_F16,
+                                              BITNET_PROBE_SCAN};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (size_t piece = 100 << 10; piece <= SIZE; piece += 50 << 10)
+            if (!(bitnet_probe_rate(p, kinds[i], piece, 1.0) > 0))
+                fail_msg("kind %d, pieces of %zu: nothing was done", (int)kinds[i], piece);
+    bitnet_probe_free(p);
+    free(data[0]);
+    free(data[1]);
+}
+
+static void packed_weights_are_there_to_be_read(void **state) {
+    (void)state;
+    const tiny_model shape = two_layers();
+    tiny_loaded t;
+    load(&t, &shape, &plain);
+    bitnet_profile *p = open_profile(t.model, 0);
+    bitnet_backend *be;
+    const bitnet_backend_ops *ops = bitnet_model_get_backend(t.model, &be);
+    bitnet_tensor_info info;
+    uint64_t ternary = 0, found = 0;
+    const void *data;
+    size_t size;
+    for (int32_t i = 0; bitnet_model_get_tensor(t.model, i, &info); i++)
+        if (info.is_ternary) ternary += bound_size(&info);
+    for (int32_t i = 0; ops->weights_at(be, i, &data, &size); i++) {
+        assert_non_null(data);
+        found += size;
+    }
+    assert_int_equal(found, ternary); /* each a multiple of the line they are aligned to */
+    bitnet_profile_close(p);
+    tiny_model_close(&t);
+}
+
 /* ---- what it refuses --------------------------------------------------------------------------------------- */
 
 static void a_model_without_weights_and_a_silent_backend_are_refused(void **state) {
@@ -444,6 +497,8 @@ int main(void) {
         cmocka_unit_test(spans_nest_and_every_thread_has_its_own),
         cmocka_unit_test(the_clock_of_a_worker_is_that_of_the_caller),
         cmocka_unit_test(the_machine_is_measured_once_and_soon),
+        cmocka_unit_test(a_probe_goes_over_the_memory_it_is_given),
+        cmocka_unit_test(packed_weights_are_there_to_be_read),
         cmocka_unit_test(a_model_without_weights_and_a_silent_backend_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

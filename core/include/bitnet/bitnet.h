@@ -45,6 +45,7 @@
 #include "bitnet/tier.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
+#include "bitnet/profile.h"
 
 #define BITNET_VERSION "0.1.0"
 
