@@ -301,28 +301,31 @@ static int32_t count_kind(const bitnet_profile_span *s, int32_t n, bitnet_span_k
     return found;
 }
 
-/* The shipped model on two threads: enough work for both. */
+/* The shipped model on two threads: enough work for both. On a busy machine the second may come late. */
+#define LEAST_STEPS 20
+#define MOST_STEPS  480
 static void spans_nest_and_every_thread_has_its_own(void **state) {
     (void)state;
     test_model t;
     bitnet_model_desc how = {.n_threads = 2};
     test_model_open_as(&t, &how);
     bitnet_ctx *c = open_context(t.model);
-    bitnet_profile *p = open_profile(t.model, BITNET_PROFILE_SPANS);
-    int32_t n_worker = 0, n;
-    for (int32_t i = 0; i < 20; i++) {
+    bitnet_profile *p = open_profile(t.model, 10 * BITNET_PROFILE_SPANS);
+    int32_t n_worker = 0, n, n_steps = 0;
+    for (; n_steps < LEAST_STEPS || (n_worker == 0 && n_steps < MOST_STEPS); n_steps++) {
         bitnet_profile_step_begin(p);
-        assert_int_equal(bitnet_ctx_decode(c, 100 + i), BITNET_OK);
+        assert_int_equal(bitnet_ctx_decode(c, 100 + n_steps), BITNET_OK);
         bitnet_profile_step_end(p, 7);
         bitnet_profile_set_phase(p, BITNET_PHASE_DECODE);
+        bitnet_profile_spans(p, 1, &n_worker);
     }
     assert_int_equal(bitnet_profile_n_threads(p), 2);
     const bitnet_profile_span *s = bitnet_profile_spans(p, 0, &n);
     check_nesting(s, n, 0);
-    assert_int_equal(count_kind(s, n, BITNET_SPAN_FORWARD), 20);
+    assert_int_equal(count_kind(s, n, BITNET_SPAN_FORWARD), n_steps);
     assert_int_equal(count_kind(s, n, BITNET_SPAN_PREFILL), 1);
-    assert_int_equal(count_kind(s, n, BITNET_SPAN_DECODE), 19);
-    assert_int_equal(count_kind(s, n, BITNET_SPAN_SAMPLE), 20);
+    assert_int_equal(count_kind(s, n, BITNET_SPAN_DECODE), n_steps - 1);
+    assert_int_equal(count_kind(s, n, BITNET_SPAN_SAMPLE), n_steps);
     assert_int_equal(count_kind(s, n, BITNET_SPAN_KERNEL), sum_of(p, NULL, BITNET_PHASE_ALL).calls);
     uint64_t in_kernels = 0, in_forward = 0, bytes = 0;
     for (int32_t i = 0; i < n; i++) {
@@ -359,7 +362,9 @@ static void the_clock_of_a_worker_is_that_of_the_caller(void **state) {
     bitnet_ctx *c = open_context(t.model);
     bitnet_profile *p = open_profile(t.model, 1);
     assert_true(bitnet_profile_clock(p, 1).error_ns == UINT64_MAX);
-    for (int32_t i = 0; i < 30; i++)
+    for (int32_t i = 0;
+         i < LEAST_STEPS || (bitnet_profile_clock(p, 1).error_ns > MOST_ERROR_NS && i < MOST_STEPS);
+         i++)
         assert_int_equal(bitnet_ctx_decode(c, 100 + i), BITNET_OK);
     const bitnet_clock worker = bitnet_profile_clock(p, 1), caller = bitnet_profile_clock(p, 0);
     assert_int_equal(worker.offset_ns, 0);
