@@ -10,6 +10,7 @@
 
 enum {
     N_KILLS = 100,
+    KILLS_A_FILE = 20, /* then a new one: its making is a moment too */
     LIFE_US_MAX = 60 * 1000,
     BATCH = 20,
 };
@@ -78,8 +79,11 @@ static void killed_at_any_moment_it_keeps_what_it_acknowledged_once(void **state
     int n_with_acks = 0;
     (void)state;
     printf("seed %u\n", seed);
-    snprintf(path, sizeof path, "%s/crash.db", test_folder());
     for (int i = 0; i < N_KILLS; i++) {
+        if (i % KILLS_A_FILE == 0) {
+            snprintf(path, sizeof path, "%s/crash%d.db", test_folder(), i);
+            acked = 0;
+        }
         seed = seed * 1664525u + 1013904223u;
         int64_t said = run_and_kill((useconds_t)((uint64_t)seed * LIFE_US_MAX >> 32));
         if (said) acked = said, n_with_acks++;
