@@ -92,7 +92,6 @@ static void killed_at_any_moment_it_keeps_what_it_acknowledged_once(void **state
         bitnet_error err = {0};
         const store_desc desc = {.location = path, .is_read_only = true};
         bitnet_status st = store_open(&s, &desc, &err);
-        if (acked == 0 && st < 0) continue; /* or before it had its tables */
         if (st < 0) fail_msg("%s", err.text);
         int64_t last = last_seq(s, "a");
         store_close(s);
