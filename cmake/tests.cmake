@@ -27,8 +27,8 @@ set(single_threaded
     test_hf test_hf_refuse test_hf_tokenizer test_hf_vectors test_histogram test_http_head test_http_token test_hub test_json
     test_leak test_lookup test_monitor test_monitor_nvml test_op_stats test_op_trend test_open test_overhead
     test_perplexity test_pretok test_prometheus test_resume test_safetensors test_sampler test_sha256 test_speculation
-    test_spm test_state test_stats test_stop test_store test_stream test_ternary test_tokenizer test_tokenizer_refuse
-    test_tokenizer_vectors test_utf8)
+    test_spm test_state test_stats test_stop test_store test_store_crash test_store_file test_stream test_ternary
+    test_tokenizer test_tokenizer_refuse test_tokenizer_vectors test_utf8)
 foreach(name ${single_threaded})
     target_sources(${name} PRIVATE tests/unit/no_threads.c)
     target_link_options(${name} PRIVATE -Wl,--wrap=pthread_create)
@@ -44,11 +44,6 @@ target_link_options(test_monitor_here PRIVATE -Wl,--wrap=getrusage)
 
 # Timing of every kernel (docs/bench.md); the test asks only whether each variant runs and prints a row.
 file(GLOB bench_sources CONFIGURE_DEPENDS bench/kernels/*.c)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-    bitnet_isa_flags(${bench_sources})
-else()
-    list(FILTER bench_sources EXCLUDE REGEX "/peak_[^/]*\\.c$")
-endif()
 add_executable(bench_kernels ${bench_sources})
 target_include_directories(bench_kernels PRIVATE bench/kernels core targets/native)
 target_link_libraries(bench_kernels PRIVATE bitnet_native m bitnet_warnings)

@@ -15,7 +15,7 @@ find_package(Threads REQUIRED)
 target_link_libraries(bitnet_tracker PUBLIC Threads::Threads m PRIVATE $<BUILD_INTERFACE:bitnet_warnings>)
 
 bitnet_install_library(bitnet_tracker bitnet_tracker "Tracker of operations and metrics")
-foreach(name status.h hooks.h histogram.h ops.h op_stats.h tracker.h metrics.def)
+foreach(name status.h hooks.h histogram.h ops.h op_stats.h leak.h overhead.h tracker.h metrics.def)
     install(FILES core/include/bitnet/${name} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bitnet)
 endforeach()
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -49,7 +49,20 @@ file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*
 list(APPEND wasm_cold core/backend/cpu.c core/backend/cpu_tune.c core/backend/cpu_weights.c core/kernels/tern5_pack.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")
 set_source_files_properties(${wasm_cold} PROPERTIES COMPILE_OPTIONS "-Os")
+# And what has no loop over anything large, smaller still.
+file(GLOB wasm_coldest CONFIGURE_DEPENDS core/cache/*.c core/engine/*.c core/tracker/*.c targets/wasm/*.c)
+set_source_files_properties(${wasm_coldest} PROPERTIES COMPILE_OPTIONS "-Oz")
 set_source_files_properties(targets/wasm/probe/selftest.c PROPERTIES COMPILE_OPTIONS "-Os")
+# Plain kernels that nothing but the module's test of itself runs: those with a faster variant, and those without one
+# that pays (core/backend/cpu_tune.c, cpu_sparse.c).
+set(wasm_unused tern5_matvec tern5_unpack tern_cols tern_rows)
+foreach(src ${wasm_kernels})
+    string(REGEX REPLACE ".*/(.*)_[^_]*\\.c$" "\\1" slot ${src})
+    list(APPEND wasm_unused ${slot})
+endforeach()
+foreach(slot ${wasm_unused})
+    set_source_files_properties(core/kernels/c/${slot}.c PROPERTIES COMPILE_OPTIONS "-Os")
+endforeach()
 # Once, but over every weight of the head: vectors, and nothing more.
 set_source_files_properties(core/backend/cpu_planes.c core/kernels/scan_pack.c PROPERTIES COMPILE_OPTIONS
                             "-O2;-fno-unroll-loops")
@@ -65,10 +78,11 @@ endfunction()
 function(bitnet_wasm_module name core)
     add_executable(${name} ${ARGN})
     target_link_libraries(${name} PRIVATE ${core} bitnet_warnings)
+    target_include_directories(${name} PRIVATE targets)
     set_target_properties(${name} PROPERTIES SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/build/wasm)
 endfunction()
 
-file(GLOB wasm_sources CONFIGURE_DEPENDS targets/wasm/*.c targets/wasm/probe/*.c)
+file(GLOB wasm_sources CONFIGURE_DEPENDS targets/wasm/*.c targets/wasm/probe/*.c targets/rates.c)
 list(FILTER wasm_sources EXCLUDE REGEX "os_wasm\.c$")
 set(wasm_module_link -lwebsocket.js -sEXPORTED_FUNCTIONS=_malloc,_free
     -sEXPORTED_RUNTIME_METHODS=stackSave,stackRestore)

@@ -75,7 +75,7 @@ async function buildPackage(modules) {
     external: ["./bitnet-*.mjs"],
   });
   typescript("-p", "targets/wasm/js");
-  for (const name of [...ENTRIES, "types", "errors", "storage"]) {
+  for (const name of [...ENTRIES, "types", "errors", "metrics.gen", "storage"]) {
     cpSync(at(`build/types/${name}.d.ts`), at(`dist/${name}.d.ts`));
   }
   for (const file of modules) {

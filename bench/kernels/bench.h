@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "kernels/kernels.h"
-#include "peak.h"
+#include "probe/peak.h"
 
 #define BENCH_MAX_REPS 1000
 

@@ -210,6 +210,19 @@ static void cpu_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                         const bitnet_weight *w, float eps) {
     norm_job j = {be, cpu_f32(y), cpu_f32_in(x), w->data, w->k, eps};
     bitnet_pool_run(be->pool, rmsnorm_rows, &j, be->batch->n_tok, cpu_items_a_slice(w->k));
+    cpu_tell_work(be, w->row_size, 0, 0);
+}
+
+void bitnet_cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
+                          size_t n_mac_f32) {
+    be->watch->work(be->watch->ctx, bytes, n_mac_i8, n_mac_f32);
+}
+
+static void cpu_watch(bitnet_backend *be, const bitnet_watch *w) {
+    bitnet_os_mutex_lock(&be->lock);
+    be->watch = w;
+    bitnet_pool_watch(be->pool, w ? w->slice : NULL, w ? w->ctx : NULL);
+    bitnet_os_mutex_unlock(&be->lock);
 }
 
 const bitnet_backend_ops bitnet_backend_cpu = {
@@ -237,4 +250,5 @@ const bitnet_backend_ops bitnet_backend_cpu = {
     .matmul_gate = bitnet_cpu_matmul_gate,
     .head = bitnet_cpu_head,
     .attend = bitnet_cpu_attend,
+    .watch = cpu_watch,
 };

@@ -69,7 +69,8 @@ struct bitnet_backend {
     _Atomic uint64_t memory_used; /* contexts are created on any thread */
 
     const bitnet_batch *batch;
-    bitnet_backend_need need; /* reserved so far; k_ternary padded */
+    const bitnet_watch *watch; /* or NULL */
+    bitnet_backend_need need;  /* reserved so far; k_ternary padded */
     bitnet_buf *scratch[CPU_N_SCRATCH];
 };
 
@@ -104,6 +105,13 @@ static inline const float *cpu_f32_in(const bitnet_buf *buf) {
 static inline size_t cpu_decoded_k(const bitnet_backend *be, const bitnet_backend_need *n) {
     const bool is_head = be->staged != BITNET_OFF && n->n_embd > n->k_blocks;
     return (size_t)(is_head ? n->n_embd : n->k_blocks);
+}
+
+void bitnet_cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
+                          size_t n_mac_f32); /* cpu.c */
+static inline void cpu_tell_work(const bitnet_backend *be, size_t bytes, size_t n_mac_i8,
+                                 size_t n_mac_f32) {
+    if (be->watch) bitnet_cpu_tell_work(be, bytes, n_mac_i8, n_mac_f32);
 }
 
 /* How many items of n elements each are worth a thread. */

@@ -428,6 +428,23 @@ static bool grow_tail(head_job *j, bitnet_pool_fn fn, int32_t n, double share) {
     return true;
 }
 
+/* ---- what it takes -------------------------------------------------------------------------------
+ */
+
+/* Both halves of the tokens are multiplied; bounds and scales are 4 floats a row. */
+static void tell_scan(const head_job *j) {
+    const size_t n = (size_t)j->w->n, k = (size_t)j->w->k;
+    cpu_tell_work(j->be, cpu_head_codes_size(j->w->n, j->w->k) + n * 4 * sizeof(float),
+                  2 * n * k * (size_t)j->m, 0);
+}
+static void tell_refine(const head_job *j, int32_t n) {
+    const size_t k = (size_t)j->w->head->k_more;
+    cpu_tell_work(j->be, (size_t)n * k / 4, 2 * (size_t)n * k, 0);
+}
+static void tell_compute(const head_job *j, int32_t n) {
+    cpu_tell_work(j->be, (size_t)n * j->w->row_size, 0, (size_t)n * (size_t)j->w->k);
+}
+
 /* ---- both sieves ---------------------------------------------------------------------------------
  */
 
@@ -457,12 +474,14 @@ static bool finish_token(head_job *j, bitnet_head_row *row) {
 
     start_sieve(j, h->off2);
     bitnet_pool_run(pool, refine_candidates, j, n_left, 64);
+    tell_refine(j, n_left);
     end_sieve(j, want->within);
     if (has_mass && !grow_tail(j, weigh_candidates, n_left, (double)want->mass)) return false;
     if (j->least > j->tail.below) j->tail.below = j->least;
     n_left = sieve_candidates(j, n_left);
     if (n_left > n / LEFT) return false;
     bitnet_pool_run(pool, compute_candidates, j, n_left, 16);
+    tell_compute(j, n_left);
     if (!has_mass) j->tail.mass = INFINITY;
     row->tail = j->tail;
     return true;
@@ -486,6 +505,7 @@ bool bitnet_cpu_head_in_stages(bitnet_backend *be, float *y, const float *x, con
     j.lo = j.hi + (size_t)m * (size_t)w->k + 256;
     if (!split_tokens(&j)) return false;
     bitnet_pool_run(be->pool, scan_groups, &j, (w->n - 1) / BITNET_ROW_GROUP + 1, 4);
+    tell_scan(&j);
     for (j.t = 0; j.t < m; j.t++)
         if (!finish_token(&j, &row[j.t])) return false;
     return true;

@@ -30,6 +30,7 @@ void bitnet_cpu_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w)
     size_t k = (size_t)w->k;
     for (int32_t t = 0; t < be->batch->n_tok; t++)
         bitnet_cpu_decode_row(be, w, be->batch->tok[t], cpu_f32(y) + (size_t)t * k);
+    cpu_tell_work(be, (size_t)be->batch->n_tok * w->row_size, 0, 0);
 }
 
 typedef struct matmul_job matmul_job;
@@ -91,8 +92,10 @@ static const uint8_t *unpack(const matmul_job *j, const bitnet_tern_args *a, int
 /* y[t * ldy + i] = row r + i of w times token t */
 static void rows_of(const matmul_job *j, const bitnet_weight *w, float *y, ptrdiff_t ldy, int32_t r,
                     int32_t n, int32_t thread) {
+    const size_t n_mac = (size_t)n * (size_t)w->k * (size_t)j->n_tok;
     if (w->type != BITNET_TYPE_I2_S) {
         bitnet_dense_args d = {.y = y, .ldy = ldy, .x = j->x, .n = n, .k = w->k, .m = j->n_tok};
+        cpu_tell_work(j->be, (size_t)n * w->row_size, 0, n_mac);
         bitnet_cpu_ordinary_rows(j->be, w, d, r, thread);
         return;
     }
@@ -106,6 +109,7 @@ static void rows_of(const matmul_job *j, const bitnet_weight *w, float *y, ptrdi
                           .n = n,
                           .k = j->k_pad,
                           .m = j->n_tok};
+    cpu_tell_work(j->be, (size_t)((n - 1) / GROUP + 1) * w->group_size, n_mac, 0);
     const bool is_unpacked = w->is_fives && a.m > BITNET_TERN5_MAX_TOKENS;
     if (is_unpacked) a.w = unpack(j, &a, thread);
     (w->is_fives && !is_unpacked ? j->be->kern.tern5_matvec : j->be->kern.tern_matmul)(&a);

@@ -107,6 +107,7 @@ bool bitnet_cpu_sparse_up(const bitnet_backend *be, const bitnet_weight *w, cons
         }
         be->kern.tern_rows(&a);
     }
+    cpu_tell_work(be, (size_t)n_left * w->row_size, (size_t)n_left * (size_t)w->k, 0);
     return true;
 }
 
@@ -154,5 +155,6 @@ bool bitnet_cpu_sparse_down(bitnet_backend *be, const bitnet_weight *w, const cp
     down_job j = {be, w, p, {.ld = (ptrdiff_t)w->cols_size, .col = col, .x = value, .s = x->s}};
     j.a.xsum = x->xsum, j.a.w_scale = w->scale, j.a.n_col = n_col;
     bitnet_pool_run(be->pool, down_pieces, &j, (w->n - 1) / BITNET_COL_ROWS + 1, 1);
+    cpu_tell_work(be, (size_t)n_col * w->cols_size, (size_t)n_col * (size_t)w->n, 0);
     return true;
 }

@@ -4,8 +4,8 @@
  * next slice to take. Taking one is a compare-and-swap on that word, so a worker that comes late,
  * with a ticket of an earlier run in hand, takes nothing. Whoever holds a slice keeps the run from
  * ending, and a worker holds all that it took until it finds none left; so fn, ctx and n may be read
- * after a slice is taken and are not written before all are done. The lock and the condition serve
- * only workers that went to sleep.
+ * after a slice is taken and are not written before all are done; the same holds for watch. The lock
+ * and the condition serve only workers that went to sleep.
  */
 #include "base/pool.h"
 
@@ -26,6 +26,11 @@ typedef struct worker {
     int32_t index;
 } worker;
 
+typedef struct watcher {
+    bitnet_pool_watch_fn fn;
+    void *ctx;
+} watcher;
+
 struct bitnet_pool {
     int32_t n_threads;
     bitnet_allocator allocator;
@@ -37,6 +42,7 @@ struct bitnet_pool {
     void *ctx;
     int32_t n, grain;
     int32_t big;             /* units in each of the first n_threads slices; in the others one */
+    watcher watch;           /* fn is NULL while nobody watches */
     _Atomic uint64_t ticket; /* generation << 32 | slices << 16 | next */
     atomic_bool is_stopping;
 
@@ -65,7 +71,7 @@ static int64_t unit_of(const bitnet_pool *p, int64_t i) {
     return i < p->n_threads ? i * p->big : i + (int64_t)p->n_threads * (p->big - 1);
 }
 
-static void run_slice(const bitnet_pool *p, uint64_t ticket, int32_t thread) {
+static void call_fn(const bitnet_pool *p, uint64_t ticket, int32_t thread) {
     const int64_t n_grains = (p->n - 1) / p->grain + 1, n_units = unit_of(p, slices_of(ticket)),
                   i = next_of(ticket);
     const int64_t begin = n_grains * unit_of(p, i) / n_units * p->grain,
@@ -73,15 +79,34 @@ static void run_slice(const bitnet_pool *p, uint64_t ticket, int32_t thread) {
     p->fn(p->ctx, (int32_t)begin, end < p->n ? (int32_t)end : p->n, thread);
 }
 
-/* Takes slices until none is left; how many it were. */
-static uint32_t take_slices(bitnet_pool *p, int32_t thread) {
+/* A slice that is watched; when it was done. free_ns: the thread had none since then, 0 = it is told already. */
+static uint64_t watch_slice(const bitnet_pool *p, uint64_t ticket, int32_t thread,
+                            uint64_t free_ns) {
+    const watcher w = p->watch;
+    const uint64_t begin = bitnet_os_now_ns();
+    if (free_ns > 0) w.fn(w.ctx, thread, false, free_ns, begin);
+    call_fn(p, ticket, thread);
+    const uint64_t end = bitnet_os_now_ns();
+    w.fn(w.ctx, thread, true, begin, end);
+    return end;
+}
+
+static uint64_t run_slice(const bitnet_pool *p, uint64_t ticket, int32_t thread, uint64_t free_ns) {
+    if (p->watch.fn) return watch_slice(p, ticket, thread, free_ns);
+    call_fn(p, ticket, thread);
+    return 0;
+}
+
+/* Takes slices until none is left; how many it were. *free_ns is when the thread had its last one done, 0 = nobody
+ * watched. */
+static uint32_t take_slices(bitnet_pool *p, int32_t thread, uint64_t *free_ns) {
     uint32_t n = 0;
     uint64_t t = atomic_load_explicit(&p->ticket, memory_order_acquire);
     while (has_slice(t)) {
         if (!atomic_compare_exchange_weak_explicit(&p->ticket, &t, t + 1, memory_order_acquire,
                                                    memory_order_acquire))
             continue;
-        run_slice(p, t, thread);
+        *free_ns = run_slice(p, t, thread, n == 0 ? *free_ns : 0);
         n++;
         t = atomic_load_explicit(&p->ticket, memory_order_acquire);
     }
@@ -104,8 +129,9 @@ static void wait_for_run(bitnet_pool *p) {
 
 static void worker_main(void *arg) {
     worker *w = arg;
+    uint64_t free_ns = 0;
     while (!atomic_load(&w->pool->is_stopping)) {
-        uint32_t n = take_slices(w->pool, w->index);
+        uint32_t n = take_slices(w->pool, w->index, &free_ns);
         if (n > 0) atomic_fetch_add_explicit(&w->pool->n_done, n, memory_order_release);
         wait_for_run(w->pool);
     }
@@ -183,8 +209,14 @@ void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, in
     uint64_t generation = (atomic_load_explicit(&p->ticket, memory_order_relaxed) >> 32) + 1;
     atomic_store(&p->ticket, generation << 32 | (uint64_t)n_slices << 16);
     wake_sleepers(p);
-    const uint32_t n_others = n_slices - take_slices(p, 0);
+    uint64_t free_ns = 0;
+    const uint32_t n_others = n_slices - take_slices(p, 0, &free_ns);
     /* past the spin the slice's thread has lost its core: give it this one */
     for (int i = 0; atomic_load_explicit(&p->n_done, memory_order_acquire) < n_others; i++)
         i < SPIN_STEPS ? bitnet_os_pause() : bitnet_os_yield();
+    if (free_ns > 0) p->watch.fn(p->watch.ctx, 0, false, free_ns, bitnet_os_now_ns());
+}
+
+void bitnet_pool_watch(bitnet_pool *p, bitnet_pool_watch_fn fn, void *ctx) {
+    p->watch = (watcher){fn, ctx};
 }

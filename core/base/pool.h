@@ -15,11 +15,18 @@
 typedef struct bitnet_pool bitnet_pool;
 /* `thread` is 0 for the caller of run and differs between threads that run at the same time. */
 typedef void (*bitnet_pool_fn)(void *ctx, int32_t begin, int32_t end, int32_t thread);
+/* Told of every slice (is_work) and of the time that a thread had none, on the thread itself, as soon as it is over:
+ * a worker's wait when its next slice begins, the caller's when the run has ended. */
+typedef void (*bitnet_pool_watch_fn)(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns,
+                                     uint64_t end_ns);
 
 /* n_threads includes the caller. Falls back to fewer when the system gives fewer (see size). */
 bitnet_status bitnet_pool_create(bitnet_pool **out, int32_t n_threads, const bitnet_allocator *a);
 void bitnet_pool_free(bitnet_pool *p);
 int32_t bitnet_pool_size(const bitnet_pool *p);
 void bitnet_pool_run(bitnet_pool *p, bitnet_pool_fn fn, void *ctx, int32_t n, int32_t grain);
+/* For whoever calls run, between runs; fn NULL: no longer. What runs on the caller alone is no fork-join and not
+ * told. Off, it costs one branch a slice. */
+void bitnet_pool_watch(bitnet_pool *p, bitnet_pool_watch_fn fn, void *ctx);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/os.h"
 #include "cache/prefix.h"
 #include "engine/lookup.h"
+#include "engine/meter.h"
 #include "engine/pace.h"
 #include "engine/request.h"
 #include "engine/state.h"
@@ -46,15 +47,18 @@ struct bitnet_engine {
     bitnet_allocator allocator;
     bitnet_ctx *ctx;
     bitnet_ring *ring;
+    bitnet_ops *ops;
+    const char *tier;
     bitnet_prefix prefix;
     int32_t n_batch, n_vocab;
     int32_t n_draft, n_draft_min;
     bitnet_lookup lookup;
     bitnet_pace pace;
     pass pass;
-    void *scratch; /* of the sampler */
-    char *piece;   /* [piece_cap] bytes of one token, */
-    char *chars;   /* [chars_cap] and what they complete: whole characters */
+    uint64_t memory_size; /* planned for model and context */
+    void *scratch;        /* of the sampler */
+    char *piece;          /* [piece_cap] bytes of one token, */
+    char *chars;          /* [chars_cap] and what they complete: whole characters */
     int32_t piece_cap;
     size_t chars_cap;
 
@@ -66,6 +70,7 @@ struct bitnet_engine {
     bitnet_logprob logprobs[N_EVENTS][1 + BITNET_MAX_LOGPROBS];
     uint32_t head, tail; /* next to poll, next to fill */
     request *reap;       /* its END event was polled last */
+    bitnet_meter meter;  /* of the requests ended */
     char *text;          /* [N_EVENTS][text_cap] */
     size_t text_cap;
 };
@@ -104,6 +109,12 @@ static bitnet_status make_buffers(bitnet_engine *e, const bitnet_engine_desc *de
     return bitnet_fail(err, BITNET_E_NOMEM, "engine.memory", "no memory for the engine's buffers");
 }
 
+static uint64_t planned_memory(const bitnet_engine *e) {
+    const bitnet_memory_plan p =
+        bitnet_model_plan(e->model, bitnet_ctx_size(e->ctx), e->n_batch, 1 + e->n_draft);
+    return p.mapped + p.copied + p.kv + p.scratch + p.backend;
+}
+
 static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -121,6 +132,8 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
     e->model = desc->model;
     e->allocator = *a;
     e->ring = desc->ring;
+    e->ops = desc->ops;
+    e->tier = bitnet_model_get_info(desc->model).tier;
     e->n_batch = desc->n_batch > 0 ? desc->n_batch : BITNET_BATCH_DEFAULT;
     e->n_vocab = e->model->hp.n_vocab;
     e->n_draft = desc->n_draft == 0 ? BITNET_DRAFT_DEFAULT : desc->n_draft > 0 ? desc->n_draft : 0;
@@ -136,6 +149,7 @@ bitnet_status bitnet_engine_create(bitnet_engine **out, const bitnet_engine_desc
         bitnet_engine_free(e);
         return st;
     }
+    e->memory_size = planned_memory(e);
     *out = e;
     return BITNET_OK;
 }
@@ -169,6 +183,7 @@ bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, 
     bitnet_status st =
         bitnet_request_create(&r, req, e->model, bitnet_ctx_size(e->ctx), &e->allocator, err);
     if (st < 0) return st;
+    r->op = bitnet_op_begin(e->ops, "generate", e->tier);
     bitnet_os_mutex_lock(&e->lock);
     bool is_full = e->n_queued >= N_QUEUED;
     if (!is_full) {
@@ -181,7 +196,11 @@ bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_request *req, 
         *id = r->id = e->last_id;
     }
     bitnet_os_mutex_unlock(&e->lock);
-    if (is_full) bitnet_request_free(r, &e->allocator);
+    if (is_full) {
+        bitnet_op_fail(r->op, "%d requests are waiting already", N_QUEUED);
+        bitnet_op_end(r->op);
+        bitnet_request_free(r, &e->allocator);
+    }
     return is_full ? BITNET_AGAIN : BITNET_OK;
 }
 
@@ -239,13 +258,15 @@ static void emit_prompt(bitnet_engine *e, const request *r) {
     publish(e);
 }
 
-/* Returns the stop string that the token completes, or -1. */
-static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token, const float *logits) {
+/* Returns the stop string that the token completes, or -1. It was sampled at now_ns. */
+static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token, const float *logits,
+                          uint64_t now_ns) {
     char *text;
     slot *s = next_slot(e, &text);
     int32_t n = bitnet_token_text(e->model, token, e->piece, e->piece_cap);
     size_t len = bitnet_stream_push(&r->stream, e->piece, n > 0 ? (size_t)n : 0, e->chars);
     int32_t stop_index = bitnet_stop_push(&r->stop, e->chars, len, text, &len);
+    r->timings.detokenize_s += since(now_ns, bitnet_os_now_ns());
     s->event = (bitnet_event){.kind = BITNET_EVENT_TOKEN,
                               .request = r->id,
                               .token = token,
@@ -261,15 +282,6 @@ static int32_t emit_token(bitnet_engine *e, request *r, bitnet_token token, cons
     return stop_index;
 }
 
-static void record_end(bitnet_engine *e, const request *r, uint64_t now_ns) {
-    const bitnet_timings *t = &r->timings;
-    bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_REQUESTS, 1, r->id, 0);
-    bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_E2E, t->e2e_s, r->id, 0);
-    if (t->n_generated > 1)
-        bitnet_ring_push(e->ring, now_ns, BITNET_METRIC_DECODE_RATE,
-                         (t->n_generated - 1) / t->decode_s, r->id, (uint64_t)t->n_generated);
-}
-
 /* The text still held back when no stop string came: the start of one, then the bytes of half a
  * character. Stop strings are not looked for in the latter. */
 static size_t flush_text(bitnet_engine *e, request *r, char *text) {
@@ -279,13 +291,26 @@ static size_t flush_text(bitnet_engine *e, request *r, char *text) {
     return n_stop + n_chars;
 }
 
+/* Allocates, as nothing else of a step does, and only where operations are recorded. */
+static void end_op(request *r, bitnet_finish finish, const bitnet_error *error) {
+    bitnet_op_units(r->op, r->timings.n_generated, "token");
+    bitnet_op_set_sizes(r->op, r->n_prompt, r->timings.n_generated);
+    bitnet_op_set_number(r->op, "request", r->id);
+    bitnet_op_set_text(r->op, "finish", bitnet_finish_name(finish));
+    if (error) bitnet_op_fail(r->op, "%s", error->text);
+    bitnet_op_end(r->op);
+    r->op = NULL;
+}
+
 /* Takes the request out of the queue and hands it to its END event. stop_index < 0: none came. */
 static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish finish,
                                  int32_t stop_index, const bitnet_error *error) {
     uint64_t now = bitnet_os_now_ns();
     r->timings.e2e_s = since(r->accepted_ns, now);
     r->timings.decode_s = r->first_token_ns ? since(r->first_token_ns, now) : 0.0;
-    record_end(e, r, now);
+    r->timings.memory_size = e->memory_size;
+    bitnet_meter_push(e->ring, &r->timings, r->id, now);
+    end_op(r, finish, error);
     char *text;
     slot *s = next_slot(e, &text);
     text[0] = 0;
@@ -304,6 +329,7 @@ static bitnet_status end_request(bitnet_engine *e, request *r, bitnet_finish fin
         at = &(*at)->next;
     *at = r->next;
     e->n_queued--;
+    bitnet_meter_add(&e->meter, &r->timings);
     e->tail++;
     bitnet_os_mutex_unlock(&e->lock);
     return BITNET_OK;
@@ -351,56 +377,60 @@ static bitnet_finish finish_of(const bitnet_engine *e, const request *r, bitnet_
                                                          : BITNET_FINISH_NONE;
 }
 
-/* As bitnet_sampler_next; the time is the request's. */
+/* As bitnet_sampler_next. It begins at *now_ns and leaves there when it ended; the time is the request's. */
 static bitnet_token timed_next(bitnet_engine *e, request *r, const float *logits,
-                               const bitnet_tail *tail) {
-    uint64_t before = bitnet_os_now_ns();
+                               const bitnet_tail *tail, uint64_t *now_ns) {
     bitnet_token token = bitnet_sampler_next(&r->sampler, logits, tail, e->n_vocab, r->tokens,
                                              r->n_prompt + r->timings.n_generated, e->scratch);
-    r->timings.sample_s += since(before, bitnet_os_now_ns());
+    const uint64_t end = bitnet_os_now_ns();
+    r->timings.sample_s += since(*now_ns, end);
+    *now_ns = end;
     return token;
 }
 
 /* From the pass's next row of logits; the status is that of computing those left out, if it had to. */
-static bitnet_status draw(bitnet_engine *e, request *r, const float *logits, bitnet_token *out) {
+static bitnet_status draw(bitnet_engine *e, request *r, const float *logits, bitnet_token *out,
+                          uint64_t *now_ns) {
     const int32_t row = e->pass.row;
     const bitnet_tail tail = bitnet_ctx_tail_at(e->ctx, row);
-    *out = timed_next(e, r, logits, &tail);
+    *out = timed_next(e, r, logits, &tail, now_ns);
     const bool is_open = *out == BITNET_TOKEN_OPEN;
     if (row == 0 || is_open) bitnet_wants_result(&r->wants, &tail, is_open);
     if (!is_open) return BITNET_OK;
     bitnet_status st = bitnet_ctx_complete(e->ctx);
-    if (st >= 0) *out = timed_next(e, r, logits, NULL);
+    const uint64_t completed = bitnet_os_now_ns();
+    r->timings.decode_pass_s += since(*now_ns, completed);
+    *now_ns = completed;
+    if (st >= 0) *out = timed_next(e, r, logits, NULL, now_ns);
     return st;
 }
 
-/* The token behind the pass's next row of logits. */
-static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns) {
+/* The token behind the pass's next row of logits, which are there since now_ns; the step began at step_ns. */
+static bitnet_status sample(bitnet_engine *e, request *r, uint64_t step_ns, uint64_t now_ns) {
     pass *p = &e->pass;
     const float *logits = bitnet_ctx_logits_at(e->ctx, p->row);
     int32_t n_tokens = r->n_prompt + r->timings.n_generated;
     bitnet_token token;
-    bitnet_status st = draw(e, r, logits, &token);
-    uint64_t now = bitnet_os_now_ns();
+    bitnet_status st = draw(e, r, logits, &token, &now_ns);
     if (st < 0 || token < 0) {
-        end_pass(e, r, now);
+        end_pass(e, r, now_ns);
         if (st < 0) return end_with_error(e, r, st, "computing the logits that were left out");
         return end_with_error(e, r, BITNET_E_BACKEND,
                               "sampling (a logit is not finite, or every token is banned)");
     }
     bool is_first = r->timings.n_generated++ == 0;
     r->tokens[n_tokens] = token;
-    record_token(e, r, token, now);
-    p->took_ns += now - step_ns;
+    record_token(e, r, token, now_ns);
+    p->took_ns += now_ns - step_ns;
     p->n_tokens += !is_first;
     bool is_guessed = p->row < p->n_draft && token == p->draft[p->row];
     r->timings.n_accepted += is_guessed;
-    int32_t stop_index = emit_token(e, r, token, logits);
+    int32_t stop_index = emit_token(e, r, token, logits, now_ns);
     bitnet_finish finish = finish_of(e, r, token, stop_index);
     if (is_guessed && finish == BITNET_FINISH_NONE)
         p->row++;
     else
-        end_pass(e, r, now);
+        end_pass(e, r, now_ns);
     return finish == BITNET_FINISH_NONE ? BITNET_OK : end_request(e, r, finish, stop_index, NULL);
 }
 
@@ -436,7 +466,7 @@ static bitnet_status step_prefill(bitnet_engine *e, request *r) {
                      0);
     bitnet_ring_push(e->ring, done, BITNET_METRIC_PREFILL_RATE, (double)n / r->timings.prefill_s,
                      r->id, n);
-    return sample(e, r, done);
+    return sample(e, r, done, done);
 }
 
 /* Brings the lookup up to the last token, and what is known of its guesses. */
@@ -472,7 +502,7 @@ static int32_t guess(bitnet_engine *e, const request *r, bitnet_token *out) {
 static bitnet_status step_decode(bitnet_engine *e, request *r) {
     pass *p = &e->pass;
     uint64_t before = bitnet_os_now_ns();
-    if (p->row > 0) return sample(e, r, before); /* guessed right: the next row is there */
+    if (p->row > 0) return sample(e, r, before, before); /* guessed right: the next row is there */
     bitnet_token tok[1 + BITNET_MAX_DRAFT];
     tok[0] = r->tokens[r->n_prompt + r->timings.n_generated - 1];
     p->n_draft = guess(e, r, tok + 1);
@@ -486,8 +516,10 @@ static bitnet_status step_decode(bitnet_engine *e, request *r) {
         *p = (pass){0};
         return end_with_error(e, r, st, "decoding");
     }
-    bitnet_pace_pass(&e->pace, p->n_draft, bitnet_os_now_ns() - start);
-    return sample(e, r, before);
+    const uint64_t done = bitnet_os_now_ns();
+    r->timings.decode_pass_s += since(start, done);
+    bitnet_pace_pass(&e->pace, p->n_draft, done - start);
+    return sample(e, r, before, done);
 }
 
 bitnet_status bitnet_engine_step(bitnet_engine *e) {
@@ -504,6 +536,22 @@ bitnet_status bitnet_engine_step(bitnet_engine *e) {
         return end_request(e, r, BITNET_FINISH_CANCELLED, -1, NULL);
     }
     return r->state == REQUEST_DECODE ? step_decode(e, r) : step_prefill(e, r);
+}
+
+/* ---- of all requests ----------------------------------------------------------------------------
+ */
+
+bitnet_metrics bitnet_engine_get_metrics(bitnet_engine *e) {
+    bitnet_os_mutex_lock(&e->lock);
+    const bitnet_meter sum = e->meter;
+    bitnet_os_mutex_unlock(&e->lock);
+    return bitnet_meter_read(&sum);
+}
+
+void bitnet_engine_reset_metrics(bitnet_engine *e) {
+    bitnet_os_mutex_lock(&e->lock);
+    e->meter = (bitnet_meter){0};
+    bitnet_os_mutex_unlock(&e->lock);
 }
 
 bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req, bitnet_event_fn fn,

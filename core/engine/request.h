@@ -27,6 +27,7 @@ typedef struct request {
     bitnet_stream stream;
     bitnet_stop stop;
     bitnet_timings timings;
+    bitnet_op *op; /* what is recorded of it; NULL = nothing */
     uint64_t accepted_ns, started_ns, first_token_ns;
     size_t size; /* of this allocation */
     bitnet_token

@@ -100,6 +100,21 @@ int bitnet_model_get_tensor(const bitnet_model *m, int32_t i, bitnet_tensor_info
     return 1;
 }
 
+bool bitnet_model_get_bound(const bitnet_model *m, int32_t i, bitnet_bound *out) {
+    const bitnet_weights *w = &m->weights;
+    for (uint32_t at = 0; w->is_bound && at < w->n_use; at++) {
+        const bitnet_use *u = &w->use[at];
+        if (!u->slot || i-- > 0) continue;
+        *out = (bitnet_bound){.weight = *u->slot,
+                              .name = u->entry->name,
+                              .is_ternary = *u->run == BITNET_RUN_TERNARY,
+                              .k = (int32_t)u->entry->ne[0],
+                              .n = (int32_t)u->entry->ne[1]};
+        return true;
+    }
+    return false;
+}
+
 /* ---- metadata as text --------------------------------------------------------------------------
  */
 

@@ -201,6 +201,16 @@ bitnet_status bitnet_model_load(bitnet_model **out, const bitnet_model_desc *des
     return BITNET_OK;
 }
 
+const bitnet_backend_ops *bitnet_model_get_backend(const bitnet_model *m, bitnet_backend **be) {
+    *be = m->backend;
+    return m->ops;
+}
+
+void bitnet_model_set_backend(bitnet_model *m, const bitnet_backend_ops *ops, bitnet_backend *be) {
+    m->ops = ops;
+    m->backend = be;
+}
+
 void bitnet_model_free(bitnet_model *m) {
     if (!m) return;
     bitnet_weights_desc wd = bitnet_model_weights_desc(m, NULL);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,16 +20,22 @@
 #include "cmd/token_file.h"
 #include "dash/transport_lws.h"
 #include "os_cores.h"
+#include "probe/machine.h"
 #include "monitor.h"
 
 #define PUMP_MS        100
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
-#define PATIENCE_MS    500u
-#define SETTLE_MS      2000u /* for the hub to store the last messages; it takes about 100 ms */
+#define RING_CAP                                                                                   \
+    16384 /* records: more than a fast model makes while a block of pumps is left out */
+#define PATIENCE_MS 500u
+#define SETTLE_MS   2000u /* for the hub to store the last messages; it takes about 100 ms */
 
 struct track {
     bitnet_tracker *tracker;
+    bitnet_ops *ops;
     bitnet_ring *engine, *monitor;
+    bitnet_overhead overhead; /* the pump thread's */
+    _Atomic(bitnet_profile *) profile;
     bitnet_transport transport; /* owned by the report */
     uint64_t patient_until_ns;  /* until then the first pump waits for the connection */
     pthread_t thread;
@@ -52,6 +59,34 @@ static bool is_due(const track *t, uint64_t now) {
     return now >= t->patient_until_ns || t->transport.n_opened(t->transport.ctx) > 0;
 }
 
+static void push_kernel(track *t, uint64_t now, const bitnet_kernel_work *k) {
+    const bitnet_label label = {"kernel", k->label};
+    const struct {
+        bitnet_metric metric;
+        double value;
+    } row[] = {{BITNET_METRIC_KERNEL_TIME, (double)k->work.ns * 1e-9},
+               {BITNET_METRIC_KERNEL_BYTES, (double)k->work.bytes},
+               {BITNET_METRIC_KERNEL_OPS, (double)(k->work.n_mac_i8 + k->work.n_mac_f32)},
+               {BITNET_METRIC_KERNEL_LEAST, k->work.least_s}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        bitnet_ring_push(t->monitor, now,
+                         bitnet_tracker_series(t->tracker, row[i].metric, &label, 1), row[i].value,
+                         0, 0);
+}
+
+static void push_kernels(track *t, uint64_t now) {
+    bitnet_profile *p = atomic_load(&t->profile);
+    bitnet_kernel_work k;
+    for (int32_t i = 0; p && bitnet_profile_take(p, i, &k); i++)
+        if (k.work.calls > 0) push_kernel(t, now, &k);
+}
+
+static void sample(track *t, monitor *m) {
+    uint64_t now = bitnet_os_now_ns();
+    monitor_sample(m, t->monitor, now);
+    push_kernels(t, now);
+}
+
 static void *pump_main(void *arg) {
     track *t = arg;
     monitor *m; /* opened here, since a GPU's driver may take its time; NULL: no memory for it */
@@ -60,17 +95,25 @@ static void *pump_main(void *arg) {
     for (unsigned i = 0; !t->is_stopping; i++) {
         pthread_mutex_unlock(&t->lock);
         uint64_t now = bitnet_os_now_ns();
-        if (i % PUMPS_A_SECOND == 0) monitor_sample(m, t->monitor, now);
-        if (is_due(t, now)) bitnet_tracker_pump(t->tracker, now);
+        if (i % PUMPS_A_SECOND == 0) sample(t, m);
+        if (is_due(t, now) && bitnet_overhead_due(&t->overhead)) {
+            bitnet_overhead_record(&t->overhead, t->monitor, now);
+            bitnet_tracker_pump(t->tracker, now);
+        }
         struct timespec due = after_ms(PUMP_MS);
         pthread_mutex_lock(&t->lock);
         while (!t->is_stopping && pthread_cond_timedwait(&t->stop, &t->lock, &due) != ETIMEDOUT) {
         }
     }
     pthread_mutex_unlock(&t->lock);
-    monitor_sample(m, t->monitor, bitnet_os_now_ns()); /* a short run has an end, and a peak, too */
+    sample(t, m); /* a short run has an end, and a peak, too */
     monitor_close(m);
     return NULL;
+}
+
+static bitnet_status measure_overhead(void *ctx, const bitnet_window *w) {
+    bitnet_overhead_window(&((track *)ctx)->overhead, w);
+    return BITNET_OK;
 }
 
 /* "AMD EPYC 9B14, 2 CPUs": enough to tell the rows of a board apart. */
@@ -106,6 +149,9 @@ bitnet_status track_open(track **out, const char *url, const char *token_path, c
                              .host = host,
                              .build = build,
                              .n_threads = info.n_threads};
+    machine_expected expected = machine_expect(model, machine_measure(model));
+    rd.expected_decode_rate = expected.decode_tokens_per_s;
+    rd.expected_prefill_rate = expected.prefill_tokens_per_s;
     bitnet_transport transport;
     bitnet_sink sink;
     token_file token;
@@ -125,17 +171,22 @@ bitnet_status track_open(track **out, const char *url, const char *token_path, c
         return bitnet_fail(err, st, "track.memory", "no memory for the tracker");
     }
     track *t = calloc(1, sizeof *t);
-    if (!t || bitnet_tracker_create(&t->tracker, &(bitnet_tracker_desc){0}) < 0) {
+    if (!t ||
+        bitnet_tracker_create(&t->tracker, &(bitnet_tracker_desc){.ring_cap = RING_CAP}) < 0) {
         sink.close(sink.ctx);
         free(t);
         return bitnet_fail(err, BITNET_E_NOMEM, "track.memory", "no memory for the tracker");
     }
     bitnet_tracker_add_sink(t->tracker, sink);
+    bitnet_tracker_add_sink(t->tracker, (bitnet_sink){.write = measure_overhead, .ctx = t});
     t->transport = transport;
     t->patient_until_ns = bitnet_os_now_ns() + PATIENCE_MS * 1000000u;
     t->engine = bitnet_tracker_ring(t->tracker);
     t->monitor = bitnet_tracker_ring(t->tracker);
-    if (!t->engine || !t->monitor || start_pump(t) < 0) {
+    st = bitnet_ops_create(&t->ops, &(bitnet_ops_desc){.listener = bitnet_tracker_take_op,
+                                                       .listener_ctx = t->tracker});
+    if (!t->engine || !t->monitor || st < 0 || start_pump(t) < 0) {
+        bitnet_ops_free(t->ops);
         bitnet_tracker_free(t->tracker);
         free(t);
         return bitnet_fail(err, BITNET_E_NOMEM, "track.memory",
@@ -143,6 +194,14 @@ bitnet_status track_open(track **out, const char *url, const char *token_path, c
     }
     *out = t;
     return BITNET_OK;
+}
+
+void track_profile(track *t, bitnet_profile *profile) {
+    if (t) atomic_store(&t->profile, profile);
+}
+
+bitnet_ops *track_ops(track *t) {
+    return t ? t->ops : NULL;
 }
 
 bitnet_ring *track_ring(track *t) {
@@ -171,6 +230,7 @@ void track_close(track *t) {
     pthread_cond_signal(&t->stop);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
+    bitnet_ops_free(t->ops); /* what never ended is reported as such */
     while (!is_due(t, bitnet_os_now_ns()))
         nap();
     settle(t);

@@ -14,7 +14,7 @@
 #include "plan.h"
 #include "session.h"
 
-#define RING_CAP    4096
+#define RING_CAP    8192
 #define SPOOL_BYTES (1u << 20) /* three minutes of a tab that decodes and whose hub is away */
 #define PATIENCE    500000000u  /* ns that records wait in the rings for a first connection */
 #define SAMPLE_EACH 1000000000u /* ns between two samples of the heap */
@@ -25,7 +25,13 @@
  * start and stop while the engine runs. */
 static bitnet_status forward_window(void *ctx, const bitnet_window *w) {
     bitnet_session *s = ctx;
+    bitnet_overhead_window(&s->overhead, w);
     return s->report.write ? s->report.write(s->report.ctx, w) : BITNET_OK;
+}
+
+static bitnet_status forward_op(void *ctx, const char *json, size_t n) {
+    bitnet_session *s = ctx;
+    return s->report.op ? s->report.op(s->report.ctx, json, n) : BITNET_OK;
 }
 
 void bitnet_session_track_close(bitnet_session *s) {
@@ -39,9 +45,11 @@ void bitnet_session_track_close(bitnet_session *s) {
 void bitnet_session_free(bitnet_session *s) {
     if (!s) return;
     bitnet_session_free_requests(s);
+    bitnet_session_profile_close(s);
     bitnet_engine_free(s->engine);
     if (s->prefixes.close) s->prefixes.close(s->prefixes.ctx);
     bitnet_model_free(s->model);
+    bitnet_ops_free(s->ops);
     if (s->tracker) bitnet_session_track_close(s);
     bitnet_tracker_free(s->tracker);
     bitnet_mail_free(s->mail);
@@ -57,8 +65,10 @@ bitnet_session *bitnet_session_create(void) {
     s->engine_ring = bitnet_tracker_ring(s->tracker);
     s->monitor_ring = bitnet_tracker_ring(s->tracker);
     if (!s->engine_ring || !s->monitor_ring) goto fail;
-    if (bitnet_tracker_add_sink(s->tracker, (bitnet_sink){.write = forward_window, .ctx = s}) < 0)
-        goto fail;
+    bitnet_ops_desc ops = {.listener = bitnet_tracker_take_op, .listener_ctx = s->tracker};
+    if (bitnet_ops_create(&s->ops, &ops) < 0) goto fail;
+    bitnet_sink sink = {.write = forward_window, .op = forward_op, .ctx = s};
+    if (bitnet_tracker_add_sink(s->tracker, sink) < 0) goto fail;
     return s;
 fail:
     bitnet_session_free(s);
@@ -105,6 +115,7 @@ bitnet_status bitnet_session_load(bitnet_session *s, int32_t n_threads, int32_t 
                                    .n_batch = WASM_BATCH,
                                    .n_ctx = s->n_ctx,
                                    .ring = s->engine_ring,
+                                   .ops = s->ops,
                                    .tiers = &s->prefixes,
                                    .n_tiers = has_tier};
     return bitnet_engine_create(&s->engine, &ed, &s->err);
@@ -203,5 +214,7 @@ void bitnet_session_pump(bitnet_session *s) {
     if (now - s->sampled_ns >= SAMPLE_EACH) sample(s, now);
     bool is_waiting =
         s->ws && now < s->patient_until_ns && s->transport.n_opened(s->transport.ctx) == 0;
-    if (!is_waiting) bitnet_tracker_pump(s->tracker, now);
+    if (is_waiting || !bitnet_overhead_due(&s->overhead)) return;
+    bitnet_overhead_record(&s->overhead, s->monitor_ring, now);
+    bitnet_tracker_pump(s->tracker, now);
 }

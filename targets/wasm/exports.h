@@ -17,6 +17,7 @@
 #include <emscripten/emscripten.h>
 
 #include "bitnet/engine.h"
+#include "bitnet/profile.h"
 
 #define EXPORT EMSCRIPTEN_KEEPALIVE
 
@@ -86,9 +87,12 @@ EXPORT const char *bitnet_session_event_text(const bitnet_session *s);
 EXPORT size_t bitnet_session_event_text_len(const bitnet_session *s);
 EXPORT const bitnet_token *bitnet_session_event_prompt(const bitnet_session *s);
 EXPORT int32_t bitnet_session_event_n_prompt(const bitnet_session *s);
-/* Of an END event, as JSON: finish_reason and timings with the names of `bitnet run --json`, usage with
+/* Of an END event, as JSON: finish_reason, timings and metrics with the names of `bitnet run --json`, usage with
  * those of js/types.ts. */
 EXPORT const char *bitnet_session_event_end(bitnet_session *s);
+/* The metrics of all requests that have ended since load or the last reset, as JSON. */
+EXPORT const char *bitnet_session_metrics(bitnet_session *s);
+EXPORT void bitnet_session_reset_metrics(bitnet_session *s);
 
 /* As bitnet_tokenize: the number of tokens needed, or a negative status. */
 EXPORT int32_t bitnet_session_tokenize(bitnet_session *s, const char *text, size_t len,
@@ -128,6 +132,25 @@ EXPORT const char *bitnet_session_track_take(bitnet_session *s);
 EXPORT void bitnet_session_js_heap(bitnet_session *s, double bytes);
 /* About ten times a second, also while nobody listens: it empties the rings. */
 EXPORT void bitnet_session_pump(bitnet_session *s);
+
+/* Profiling (exports_profile.c; bitnet/profile.h says what is measured): open, then any of the others, close. Steps
+ * and submits are spans of thread 0. Rates are those of bitnet_bounds. What is asked for is overwritten by the next
+ * of these; label and kernel are NULL past the last kernel, layer past the last layer, spans past the last thread. */
+typedef struct bitnet_session_spans {
+    const bitnet_span *span; /* [n], until clear or the next step */
+    int32_t n;
+    double offset_ns, error_ns; /* as bitnet_clock; an error of -1: nothing is known */
+    double n_dropped;           /* of all threads */
+} bitnet_session_spans;
+EXPORT bitnet_status bitnet_session_profile_open(bitnet_session *s, int32_t spans_cap, double read,
+                                                 double i8, double f32);
+EXPORT void bitnet_session_profile_close(bitnet_session *s); /* also when none is open */
+EXPORT const char *bitnet_session_profile_label(bitnet_session *s, int32_t i);
+EXPORT const bitnet_work *bitnet_session_profile_kernel(bitnet_session *s, int32_t i,
+                                                        bitnet_phase phase);
+EXPORT const bitnet_work *bitnet_session_profile_layer(bitnet_session *s, int32_t i);
+EXPORT const bitnet_session_spans *bitnet_session_profile_spans(bitnet_session *s, int32_t thread);
+EXPORT void bitnet_session_profile_clear(bitnet_session *s);
 
 /* SHA-256 of bytes in the heap (exports_hash.c). final writes 32 bytes and frees. */
 typedef struct bitnet_hash bitnet_hash;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/os.h"
 #include "plan.h"
 #include "session.h"
 
@@ -121,7 +122,10 @@ void bitnet_session_request_bias(bitnet_session *s, bitnet_token token, double b
 
 uint32_t bitnet_session_submit(bitnet_session *s) {
     uint32_t id = 0;
+    const uint64_t start = bitnet_os_now_ns();
     bitnet_status st = bitnet_engine_submit(s->engine, &s->draft.request, &id, &s->err);
+    if (s->profile)
+        bitnet_profile_tell(s->profile, BITNET_SPAN_SUBMIT, start, bitnet_os_now_ns(), id);
     if (st == BITNET_AGAIN)
         bitnet_fail(&s->err, st, "engine.busy", "too many requests are waiting already");
     clear_draft(&s->draft);
@@ -131,7 +135,11 @@ uint32_t bitnet_session_submit(bitnet_session *s) {
 /* ---- running it ------------------------------------------------------------- */
 
 bitnet_status bitnet_session_step(bitnet_session *s) {
-    return bitnet_engine_step(s->engine);
+    if (!s->profile) return bitnet_engine_step(s->engine);
+    bitnet_profile_step_begin(s->profile);
+    bitnet_status st = bitnet_engine_step(s->engine);
+    bitnet_profile_step_end(s->profile, 0);
+    return st;
 }
 void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
     bitnet_engine_cancel(s->engine, id);
@@ -140,6 +148,10 @@ void bitnet_session_cancel(bitnet_session *s, uint32_t id) {
 int32_t bitnet_session_poll(bitnet_session *s) {
     if (bitnet_engine_poll(s->engine, &s->event) != BITNET_OK) return 0;
     if (s->event.kind == BITNET_EVENT_END) s->err = s->event.error;
+    if (s->profile && s->event.kind != BITNET_EVENT_PROMPT)
+        bitnet_profile_set_phase(s->profile, s->event.kind == BITNET_EVENT_TOKEN
+                                                 ? BITNET_PHASE_DECODE
+                                                 : BITNET_PHASE_PREFILL);
     return 1 + (int32_t)s->event.kind;
 }
 
@@ -162,21 +174,48 @@ int32_t bitnet_session_event_n_prompt(const bitnet_session *s) {
     return s->event.n_prompt;
 }
 
+/* An object; null for what was not measured. */
+static size_t put_metrics(char *out, size_t at, const bitnet_metrics *m) {
+    const bitnet_metrics_field *f;
+    for (int32_t i = 0; (f = bitnet_metrics_field_at(i)); i++) {
+        const double v = bitnet_metrics_value(m, i);
+        char number[32] = "null";
+        if (!isnan(v)) snprintf(number, sizeof number, "%.9g", v);
+        at += (size_t)snprintf(out + at, SESSION_JSON_CAP - at, "%c\"%s\":%s", i ? ',' : '{',
+                               f->name, number);
+    }
+    return at + (size_t)snprintf(out + at, SESSION_JSON_CAP - at, "}");
+}
+
 const char *bitnet_session_event_end(bitnet_session *s) {
     const bitnet_timings *t = &s->event.timings;
     /* at least one token is computed of a prompt that was begun: its logits are needed */
     const int32_t n_cached = t->n_prompt_computed > 0 ? t->n_prompt - t->n_prompt_computed : 0;
-    snprintf(s->json, SESSION_JSON_CAP,
-             "{\"finish_reason\":\"%s\",\"usage\":{\"promptTokens\":%d,\"completionTokens\":%d,"
-             "\"totalTokens\":%d,\"cachedTokens\":%d},\"timings\":{\"n_prompt\":%d,"
-             "\"n_prompt_computed\":%d,\"n_generated\":%d,\"n_drafted\":%d,\"n_accepted\":%d,"
-             "\"tokenize_s\":%.9g,\"prefill_s\":%.9g,\"ttft_s\":%.9g,\"decode_s\":%.9g,"
-             "\"sample_s\":%.9g,\"e2e_s\":%.9g}}",
-             bitnet_finish_name(s->event.finish), t->n_prompt, t->n_generated,
-             t->n_prompt + t->n_generated, n_cached, t->n_prompt, t->n_prompt_computed,
-             t->n_generated, t->n_drafted, t->n_accepted, t->tokenize_s, t->prefill_s, t->ttft_s,
-             t->decode_s, t->sample_s, t->e2e_s);
+    const bitnet_metrics m = bitnet_metrics_of(t);
+    size_t at = (size_t)snprintf(
+        s->json, SESSION_JSON_CAP,
+        "{\"finish_reason\":\"%s\",\"usage\":{\"promptTokens\":%d,\"completionTokens\":%d,"
+        "\"totalTokens\":%d,\"cachedTokens\":%d},\"timings\":{\"n_prompt\":%d,"
+        "\"n_prompt_computed\":%d,\"n_generated\":%d,\"n_drafted\":%d,\"n_accepted\":%d,"
+        "\"tokenize_s\":%.9g,\"prefill_s\":%.9g,\"ttft_s\":%.9g,\"decode_s\":%.9g,"
+        "\"decode_pass_s\":%.9g,\"sample_s\":%.9g,\"detokenize_s\":%.9g,\"e2e_s\":%.9g},"
+        "\"metrics\":",
+        bitnet_finish_name(s->event.finish), t->n_prompt, t->n_generated,
+        t->n_prompt + t->n_generated, n_cached, t->n_prompt, t->n_prompt_computed, t->n_generated,
+        t->n_drafted, t->n_accepted, t->tokenize_s, t->prefill_s, t->ttft_s, t->decode_s,
+        t->decode_pass_s, t->sample_s, t->detokenize_s, t->e2e_s);
+    at = put_metrics(s->json, at, &m);
+    snprintf(s->json + at, SESSION_JSON_CAP - at, "}");
     return s->json;
+}
+
+const char *bitnet_session_metrics(bitnet_session *s) {
+    const bitnet_metrics m = bitnet_engine_get_metrics(s->engine);
+    put_metrics(s->json, 0, &m);
+    return s->json;
+}
+void bitnet_session_reset_metrics(bitnet_session *s) {
+    bitnet_engine_reset_metrics(s->engine);
 }
 
 /* ---- answers of any length -------------------------------------------------- */

@@ -38,6 +38,8 @@ struct bitnet_session {
 
     bitnet_tracker *tracker;
     bitnet_ring *engine_ring, *monitor_ring;
+    bitnet_ops *ops;
+    bitnet_overhead overhead;
     bitnet_sink report;         /* write is NULL while nobody listens */
     bitnet_ws *ws;              /* the report's transport; NULL when it goes to the mailbox */
     bitnet_mail *mail;          /* outlives the report: its last message is read after it */
@@ -48,8 +50,11 @@ struct bitnet_session {
 
     bitnet_draft draft;
     bitnet_score score;
-    bitnet_event event; /* the one polled last */
-    void *result;       /* [result_size] bytes that the last call answered, malloc'ed */
+    bitnet_profile *profile;    /* or NULL */
+    bitnet_work work;           /* what exports_profile.c answered last */
+    bitnet_session_spans spans; /* likewise */
+    bitnet_event event;         /* the one polled last */
+    void *result;               /* [result_size] bytes that the last call answered, malloc'ed */
     size_t result_size;
     bitnet_error err;
     char json[SESSION_JSON_CAP];

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the command line cases: one folder each, the golden matrix of golden.py, the terminal of chat_tty.py.
+"""Runs the command line cases: one folder each, the golden matrix of golden.py, the terminal of chat_tty.py, the runs
+of deterministic.py.
 
     cmd            sh, run with -eu in an empty folder; `bitnet` is the executable under test, $MODEL the
                    shipped model. The folder holds the damaged models of make_models() below.
@@ -17,6 +18,7 @@ import sys
 import tempfile
 
 import chat_tty
+import deterministic
 import golden
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -89,6 +91,7 @@ def main(names):
     runs = {name: (run_case, path) for name, path in cases.items()}
     runs.update({f"golden {name}": (golden.run, cell) for name, cell in golden.cells(ROOT).items()})
     runs.update({f"chat: {name}": (chat_tty.run, case) for name, case in chat_tty.cells().items()})
+    runs.update({f"deterministic: {name}": (deterministic.run, cell) for name, cell in deterministic.cells().items()})
     count = {"ok": 0, "not ok": 0, "skip": 0}
     for name, (fn, arg) in runs.items():
         if names and not any(n in name for n in names):

@@ -50,7 +50,7 @@ static void a_known_cost_is_found_within_its_interval(void **state) {
             bitnet_overhead o = {0};
             decode(&o, 1000, costs[c], 0.02, seed);
             bitnet_overhead_result r = bitnet_overhead_get(&o);
-            double truth = costs[c] / 0.1;
+            double truth = 0.1 / (0.1 - costs[c]) - 1;
             assert_true(r.n > 400 && r.low < r.high);
             /* the share is of a block with one pump, not with none: 1/30 of it, and 2 % of noise */
             if (r.low - truth / 30 <= truth && truth <= r.high + truth / 30) n_inside++;

@@ -111,12 +111,52 @@ static void a_pool_may_be_freed_without_a_run_and_many_times(void **state) {
     bitnet_pool_free(NULL);
 }
 
+#define WATCHED_THREADS 3
+typedef struct watched {
+    uint64_t work_ns[WATCHED_THREADS], wait_ns[WATCHED_THREADS], end_ns[WATCHED_THREADS];
+    int n_work[WATCHED_THREADS];
+    bool is_out_of_order[WATCHED_THREADS];
+} watched;
+
+static void note(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns) {
+    watched *w = ctx;
+    w->is_out_of_order[thread] |= begin_ns < w->end_ns[thread] || end_ns < begin_ns;
+    w->end_ns[thread] = end_ns;
+    (is_work ? w->work_ns : w->wait_ns)[thread] += end_ns - begin_ns;
+    w->n_work[thread] += is_work;
+}
+
+static void who_watches_is_told_of_every_slice_and_wait(void **state) {
+    (void)state;
+    bitnet_pool *p;
+    static watched w;
+    assert_int_equal(bitnet_pool_create(&p, WATCHED_THREADS, NULL), BITNET_OK);
+    bitnet_pool_watch(p, note, &w);
+    for (int i = 0; i < 20; i++) {
+        atomic_int seen = 0;
+        bitnet_pool_run(p, meet, &seen, 3, 1); /* one slice for each thread */
+    }
+    for (int t = 0; t < WATCHED_THREADS; t++)
+        if (w.n_work[t] != 20 || w.wait_ns[t] == 0 || w.work_ns[t] == 0)
+            fail_msg("thread %d: %d slices of 20, %llu ns of work and %llu of waiting", t,
+                     w.n_work[t], (unsigned long long)w.work_ns[t],
+                     (unsigned long long)w.wait_ns[t]);
+    for (int t = 0; t < WATCHED_THREADS; t++)
+        assert_false(w.is_out_of_order[t]);
+    bitnet_pool_watch(p, NULL, NULL);
+    atomic_int seen = 0;
+    bitnet_pool_run(p, meet, &seen, 3, 1);
+    assert_int_equal(w.n_work[1], 20); /* nobody watches any more */
+    bitnet_pool_free(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_index_is_visited_once),
         cmocka_unit_test(all_threads_take_part),
         cmocka_unit_test(workers_wake_up_after_a_sleep),
         cmocka_unit_test(more_threads_than_cores_do_not_stop_each_other),
+        cmocka_unit_test(who_watches_is_told_of_every_slice_and_wait),
         cmocka_unit_test(a_pool_may_be_freed_without_a_run_and_many_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

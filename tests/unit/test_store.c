@@ -1,21 +1,28 @@
 /* test_store.c: the history, one table of scenarios for each database (dash/store.h). What is only
  * true of a file is in test_store_file.c. */
 #include "store_fixture.h"
+#include "postgres_fixture.h"
 
 #include <math.h>
+
+#include <sqlite3.h>
 
 #define SUM_TOLERANCE 1e-9 /* relative; some thousand additions in another order */
 
 typedef struct place { /* one database; each scenario gets an empty store there */
-    const char *name;
+    bool is_server;
     int n;
     char location[256];
 } place;
-static place file_place = {.name = "sqlite"};
+static place file_place, server_place = {.is_server = true};
 
 static store *open_place(place *p, const char *retention) {
     store *s;
     bitnet_error err = {0};
+    if (p->is_server && postgres_server.why) {
+        printf("skip: no PostgreSQL: %s\n", postgres_server.why);
+        skip();
+    }
     const store_desc desc = {.location = p->location, .retention = retention};
     if (store_open(&s, &desc, &err) < 0) fail_msg("%s [%s]", err.text, err.id);
     return s;
@@ -23,6 +30,11 @@ static store *open_place(place *p, const char *retention) {
 
 static int next_place(void **state) {
     place *p = *state;
+    if (p->is_server) {
+        snprintf(p->location, sizeof p->location, "%s", postgres_server.location);
+        if (!postgres_server.why) tell_postgres("DROP SCHEMA IF EXISTS bitnet CASCADE");
+        return 0;
+    }
     snprintf(p->location, sizeof p->location, "%s/%d.db", test_folder(), p->n++);
     return 0;
 }
@@ -246,7 +258,21 @@ static void what_is_no_message_is_refused_and_leaves_nothing(void **state) {
         "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":1},"
         "\"n\":1,"
         "\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,"
+        "\"last\":1},"
+        "\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1}}}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":\"1\"}"
+        ",\"n\":1,"
+        "\"sum\":1,\"min\":1,\"max\":1,\"last\":1},{\"name\":\"wait\",\"labels\":{\"a\":\"1\"},"
+        "\"n\":1,"
+        "\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{},\"s\":[{\"name\":\"wait\",\"labels\":{\"a\":\"1\","
+        "\"a\":\"2\"},"
+        "\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1}]}",
         "{\"type\":\"gap\",\"seq\":5,\"to\":4}",
+        "{\"type\":\"op\",\"seq\":1,\"t_ms\":1,\"id\":1,\"parent\":0,\"op\":\"x\",\"ok\":true}",
+        "{\"type\":\"window\",\"seq\":1,\"m\":{\"wait\":{\"n\":1,\"sum\":1e999,\"min\":1,\"max\":1,"
+        "\"last\":1}}}",
         "{\"type\":\"nonsense\",\"seq\":1}",
     };
     store *s = open_place(*state, NULL);
@@ -278,6 +304,91 @@ static void alerts_are_kept_beside_the_runs(void **state) {
     assert_string_equal(text, expected);
     cJSON_free(text);
     cJSON_Delete(events);
+    store_close(s);
+}
+
+static bitnet_status try_place(place *p, bool is_read_only, store **s, bitnet_error *err) {
+    const store_desc desc = {.location = p->location, .is_read_only = is_read_only};
+    *err = (bitnet_error){0};
+    return store_open(s, &desc, err);
+}
+
+static void one_writes_and_any_number_read(void **state) {
+    bitnet_error err;
+    char pid[32];
+    store *second, *reader, *first = open_place(*state, NULL);
+    put(first, "a", HELLO("a", "cli"));
+    assert_int_equal(try_place(*state, false, &second, &err), BITNET_E_IO);
+    assert_string_equal(err.id, "store.locked");
+    snprintf(pid, sizeof pid, "process %ld;", (long)getpid());
+    assert_non_null(strstr(err.text, pid));
+    assert_int_equal(try_place(*state, true, &reader, &err), BITNET_OK);
+    assert_string_equal(store_id(reader), store_id(first));
+    assert_int_equal(last_seq(reader, "a"), 0);
+    put(first, "a", window_text(1, T0, 1, NULL));
+    assert_int_equal(last_seq(reader, "a"), 1);
+    assert_int_equal(store_begin(reader, &err), BITNET_E_INVAL);
+    store_close(first);
+    assert_int_equal(try_place(*state, false, &second, &err), BITNET_OK);
+    store_close(second);
+    store_close(reader);
+}
+
+static void a_reader_does_not_make_a_history(void **state) {
+    bitnet_error err;
+    store *s;
+    place *p = *state;
+    if (!p->is_server || !postgres_server.why) {
+        assert_int_equal(try_place(p, true, &s, &err), BITNET_E_NOENT);
+        assert_string_equal(err.id, "store.none");
+    }
+    store_close(open_place(p, NULL));
+    assert_int_equal(try_place(p, true, &s, &err), BITNET_OK);
+    store_close(s);
+}
+
+static void set_version_2(const place *p) {
+    sqlite3 *db;
+    if (p->is_server) {
+        tell_postgres("UPDATE bitnet.meta SET value = '2' WHERE key = 'schema_version'");
+        return;
+    }
+    assert_int_equal(sqlite3_open(p->location, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void newer_tables_are_refused(void **state) {
+    bitnet_error err;
+    store *s = open_place(*state, NULL);
+    store_close(s);
+    set_version_2(*state);
+    for (int is_read_only = 0; is_read_only < 2; is_read_only++) {
+        assert_int_equal(try_place(*state, is_read_only, &s, &err), BITNET_E_UNSUPPORTED);
+        assert_string_equal(err.id, "store.newer");
+        assert_non_null(strstr(err.text, "2 of the tables"));
+    }
+}
+
+/* The server ends our connection; a file has none to end, and goes on all the same. */
+static void after_a_recovery_it_goes_on_behind_what_was_committed(void **state) {
+    bitnet_error err = {0};
+    place *p = *state;
+    store *s = open_place(p, NULL);
+    put(s, "a", HELLO("a", "cli"));
+    put(s, "a", window_text(1, T0, 1, NULL));
+    assert_int_equal(store_begin(s, &err), BITNET_OK);
+    assert_int_equal(put_at(s, "a", window_text(2, T0, 1, NULL), T0, &err), BITNET_OK);
+    if (p->is_server) {
+        tell_postgres("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                      " WHERE application_name LIKE 'bitnet %'");
+        assert_int_equal(store_commit(s, &err), BITNET_E_IO);
+        assert_string_equal(err.id, "store.io");
+    }
+    assert_int_equal(store_recover(s, &err), BITNET_OK);
+    assert_int_equal(last_seq(s, "a"), 1);
+    assert_int_equal(put(s, "a", window_text(2, T0, 1, NULL)), BITNET_OK);
+    assert_int_equal(last_seq(s, "a"), 2);
     store_close(s);
 }
 
@@ -322,7 +433,7 @@ static int brute_force(truth *out, int64_t step_ms) {
             k++;
         if (k == n || out[k].t_ms != t) {
             memmove(&out[k + 1], &out[k], (size_t)(n - k) * sizeof *out);
-            out[k] = (truth){.t_ms = t, .min = INFINITY, .max = -INFINITY};
+            out[k] = (truth){.t_ms = t, .min = HUGE_VAL, .max = -HUGE_VAL};
             n++;
         }
         out[k].n += 2;
@@ -606,6 +717,10 @@ static const struct CMUnitTest scenarios[] = {
     SCENARIO(hostile_text_is_kept_as_text),
     SCENARIO(what_is_no_message_is_refused_and_leaves_nothing),
     SCENARIO(alerts_are_kept_beside_the_runs),
+    SCENARIO(one_writes_and_any_number_read),
+    SCENARIO(a_reader_does_not_make_a_history),
+    SCENARIO(newer_tables_are_refused),
+    SCENARIO(after_a_recovery_it_goes_on_behind_what_was_committed),
     SCENARIO(minutes_and_hours_are_what_adding_up_gives_at_any_time),
     SCENARIO(a_summary_is_of_the_whole_run),
     SCENARIO(points_are_those_of_the_range_and_series),
@@ -619,8 +734,22 @@ static int use_file(void **state) {
     return 0;
 }
 
+static int use_server(void **state) {
+    *state = &server_place;
+    start_postgres();
+    return 0;
+}
+
+static int end_server(void **state) {
+    (void)state;
+    stop_postgres();
+    return 0;
+}
+
 int main(void) {
     int n_failed = cmocka_run_group_tests_name("store in SQLite", scenarios, use_file, NULL);
+    n_failed +=
+        cmocka_run_group_tests_name("store in PostgreSQL", scenarios, use_server, end_server);
     remove_test_folder();
     return n_failed;
 }

@@ -233,7 +233,11 @@ static void a_call_that_fails_once_loses_nothing_and_stores_nothing_twice(void *
     }
 }
 
-static void a_message_that_cannot_be_kept_holds_up_no_other(void **state) {
+static void a_message_that_cannot_be_kept_becomes_a_gap_and_holds_up_no_other(void **state) {
+    static const char twice[] =
+        "{\"type\":\"window\",\"seq\":3,\"t_ms\":1,\"span_ms\":1,\"dropped\":0,\"m\":{"
+        "\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1},"
+        "\"wait\":{\"n\":1,\"sum\":1,\"min\":1,\"max\":1,\"last\":1}}}";
     (void)state;
     ears e = {0};
     start(&e, (writer_desc){.batch_ms = 100});
@@ -241,12 +245,22 @@ static void a_message_that_cannot_be_kept_holds_up_no_other(void **state) {
     say(&e, "a", window_text(1, wall_now(), 1, NULL));
     say(&e, "z", window_text(1, wall_now(), 1, NULL)); /* said no hello */
     say(&e, "a", window_text(2, wall_now(), 1, NULL));
+    say(&e, "a", twice);
     say(&e, "y", "{\"type\":\"what\"}");
-    assert_int_equal(acknowledged(&e, 2), 2);
-    assert_int_equal(writer_get_status(e.w).n_refused, 2);
-    assert_int_equal(atomic_load(&e.n_lines), 1); /* the second within ten seconds is not said */
+    say(&e, "a", "{\"type\":\"bye\",\"reason\":\"done\"}");
+    assert_int_equal(acknowledged(&e, 3), 3);
+    assert_int_equal(writer_get_status(e.w).n_refused, 3);
+    assert_int_equal(atomic_load(&e.n_lines), 1); /* the others within ten seconds are not said */
     writer_stop(e.w, PATIENCE_MS);
     assert_int_equal(stored(&e), 2);
+    store *s;
+    bitnet_error err = {0};
+    const store_desc desc = {.location = e.location, .is_read_only = true};
+    if (store_open(&s, &desc, &err) < 0) fail_msg("%s", err.text);
+    assert_string_equal(replayed(s, latest(s), STORE_GAP | STORE_BYE),
+                        "{\"type\":\"gap\",\"seq\":3,\"to\":3,\"n\":2,\"reason\":\"refused\"}\n"
+                        "{\"type\":\"bye\",\"reason\":\"done\"}\n");
+    store_close(s);
 }
 
 static void a_stop_gives_up_when_the_disk_stays_full(void **state) {
@@ -305,7 +319,7 @@ int main(void) {
         cmocka_unit_test(a_full_queue_takes_nothing_and_loses_nothing),
         cmocka_unit_test(a_full_disk_is_said_once_and_nothing_is_acknowledged),
         cmocka_unit_test(a_call_that_fails_once_loses_nothing_and_stores_nothing_twice),
-        cmocka_unit_test(a_message_that_cannot_be_kept_holds_up_no_other),
+        cmocka_unit_test(a_message_that_cannot_be_kept_becomes_a_gap_and_holds_up_no_other),
         cmocka_unit_test(a_stop_gives_up_when_the_disk_stays_full),
         cmocka_unit_test(a_file_system_that_is_full_is_waited_for),
     };

@@ -1,7 +1,7 @@
 /* facts.ts: short facts, each with a sentence that explains it; and which ones the page tells about the model that is
- * loaded, and about what this browser lacks.
+ * loaded, about an answer, and about what this browser lacks. Of what is measured the package has the definitions.
  */
-import type { ModelInfo } from "libbitnet";
+import { METRIC_DEFINITIONS, type Metrics, type ModelInfo } from "libbitnet";
 import { make } from "../shared/dom";
 import { count, quantity } from "../shared/format";
 
@@ -28,6 +28,27 @@ function factItem([text, explanation]: Fact): HTMLLIElement {
 /** Explanations are tooltips, and reach the keyboard, fingers and screen readers as well. */
 export function showFacts(list: HTMLElement, facts: Fact[]): void {
   list.replaceChildren(...facts.map(factItem));
+}
+
+/** What a number of an answer is. */
+export function metricHelp(name: keyof Metrics): string {
+  const { label, definition } = METRIC_DEFINITIONS.find((metric) => metric.name === name)!;
+  return `${label}: ${definition}`;
+}
+
+/** All numbers of an answer, each with its definition beside it. */
+export function metricsTable(metrics: Metrics): HTMLTableElement {
+  const table = make("table", "metrics");
+  for (const { name, unit, kind, label, definition } of METRIC_DEFINITIONS) {
+    const value = metrics[name];
+    const text = kind === "count" && value !== null ? count(value, unit.slice(1, -1)) : quantity(value, unit);
+    const head = make("th", "", label);
+    head.scope = "row";
+    const row = make("tr");
+    row.append(head, make("td", "number", text), make("td", "", definition));
+    table.append(row);
+  }
+  return table;
 }
 
 export function modelFacts(info: ModelInfo): Fact[] {

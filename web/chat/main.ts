@@ -11,6 +11,7 @@ import "./chat.css";
 import { byId, isFocusLost, make, setText } from "../shared/dom";
 import { Conversation } from "./conversation";
 import { modelFacts, modelNote, NO_MODEL, showFacts } from "./facts";
+import { KernelsPanel } from "./kernels";
 import { ModelsPanel, type Source } from "./models";
 import { readPageOptions, SamplingForm, type PageOptions, type Sampling } from "./options";
 import { hideError, setPhase, showError, showNote, showProgress } from "./panel";
@@ -44,6 +45,7 @@ const chips = byId("chips", HTMLElement);
 let options: PageOptions;
 let sampling: SamplingForm;
 let models: ModelsPanel;
+let kernels: KernelsPanel;
 let model: Model | undefined;
 let expected: Prediction | undefined;
 let loading: AbortController | undefined;
@@ -116,6 +118,7 @@ async function load(source: Source, prediction?: Prediction): Promise<void> {
   setText(pauseButton, "Pause");
   updateControls();
   if (hadFocus && isFocusLost()) pauseButton.focus();
+  kernels.attach(undefined);
   await model?.dispose();
   model = undefined;
   try {
@@ -130,6 +133,7 @@ async function load(source: Source, prediction?: Prediction): Promise<void> {
     });
     if (mine !== loading) return void loaded.dispose();
     model = loaded;
+    kernels.attach(loaded);
     clear();
     showFacts(factList, modelFacts(loaded.info));
     showNote(modelNote(loaded.info));
@@ -191,6 +195,7 @@ async function write(m: Model, story: Story, prompt: string | ChatMessage[], set
   } finally {
     writing = undefined;
     stories.setAttribute("aria-busy", "false");
+    kernels.refresh().catch(() => undefined); /* the model is gone, which is said elsewhere */
     updateControls();
     takeFocusBack();
     keepAtEnd();
@@ -202,14 +207,11 @@ async function stream(m: Model, story: Story, generation: Generation, s: Samplin
     story.append(text);
     keepAtEnd();
   }
-  const { text, finishReason, timings } = await generation.result;
+  const { text, finishReason, metrics } = await generation.result;
   const { tier, threads, threadsReason } = m.info;
-  const decodeS = timings.e2e_s - timings.ttft_s;
   story.end({
-    ttftS: timings.n_generated > 0 ? timings.ttft_s : undefined,
-    tokensPerS: timings.n_generated > 1 && decodeS > 0 ? (timings.n_generated - 1) / decodeS : undefined,
+    metrics,
     expected: expected?.tokensPerSecond,
-    nGenerated: timings.n_generated,
     tier,
     threads,
     threadsReason,
@@ -266,6 +268,7 @@ function wireComposer(): void {
 
 function start(): void {
   wireComposer();
+  kernels = new KernelsPanel();
   models = new ModelsPanel((source, prediction) => void load(source, prediction));
   setMode();
   try {

@@ -2,28 +2,25 @@
  * it.
  *
  * Text arrives token by token through `append` and is only ever set as text. The numbers under a whole answer are
- * those of the engine (timings); while it is written they are counted here.
+ * those of the engine (metrics), and all of them unfold; while it is written they are counted here.
  */
+import type { Metrics } from "libbitnet";
 import { make } from "../shared/dom";
 import { count, quantity, rangeText } from "../shared/format";
-import { showFacts, type Fact } from "./facts";
+import { metricHelp, metricsTable, showFacts, type Fact } from "./facts";
 import type { Sampling } from "./options";
 
 /** What the line under an answer is made of. */
 export interface Numbers {
-  ttftS: number | undefined;
-  tokensPerS: number | undefined;
+  metrics: Metrics;
   /** What was forecast before the model was downloaded. */
   expected: { low: number; high: number } | undefined;
-  nGenerated: number;
   tier: string;
   threads: number;
   threadsReason: string;
   finish: string;
   sampling: Sampling;
 }
-
-const DECODE_HELP = "Decode speed: (tokens − 1) / (time of the last token − time of the first)";
 
 const TIER_HELP: Record<string, string> = {
   relaxed: "SIMD tier of the WebAssembly module: relaxed SIMD, with 8-bit dot products",
@@ -39,9 +36,9 @@ function samplingHelp({ temp, topK, topP, minP, seed }: Sampling): string {
 /** Each number with its definition, in the order shown. */
 export function statsLine(n: Numbers): Fact[] {
   const stats: Fact[] = [
-    [`TTFT ${quantity(n.ttftS, "s")}`, "Time to first token: from the request accepted to the first token sampled"],
-    [quantity(n.tokensPerS, "{token}/s"), DECODE_HELP],
-    [count(n.nGenerated, "token"), `Tokens sampled, a final end-of-text token included; ${samplingHelp(n.sampling)}`],
+    [`TTFT ${quantity(n.metrics.ttft_s, "s")}`, metricHelp("ttft_s")],
+    [quantity(n.metrics.decode_tokens_per_second, "{token}/s"), metricHelp("decode_tokens_per_second")],
+    [count(n.metrics.n_generated, "token"), `${metricHelp("n_generated")}; ${samplingHelp(n.sampling)}`],
     [n.tier, TIER_HELP[n.tier] ?? "SIMD tier of the WebAssembly module"],
     [count(n.threads, "thread"), n.threadsReason || "Threads that compute, this module's own worker included"],
   ];
@@ -105,7 +102,7 @@ export class Story {
     const seconds = (now - this.firstMs) / 1000;
     const rate = seconds > 0 ? (this.nTokens - 1) / seconds : undefined;
     showFacts(this.live, [
-      [quantity(rate, "{token}/s"), DECODE_HELP],
+      [quantity(rate, "{token}/s"), metricHelp("decode_tokens_per_second")],
       [count(this.nTokens, "token"), "Tokens written so far"],
     ]);
   }
@@ -115,7 +112,9 @@ export class Story {
     const list = make("ul", "stats");
     list.setAttribute("aria-label", "Measured");
     showFacts(list, statsLine(numbers));
-    this.foot.replaceChildren(list);
+    const all = make("details", "all-metrics");
+    all.append(make("summary", "", "All numbers"), metricsTable(numbers.metrics));
+    this.foot.replaceChildren(list, all);
   }
 
   /** The answer ended early: offer to go on from here. */

@@ -39,11 +39,12 @@ export function unitLabel(unit: string): string {
   return unit.replace("{token}/s", "tok/s").replace(/\{(\w+)\}/g, "$1s");
 }
 
-/** One measured value in a UCUM unit; undefined and NaN mean "not measured". */
-export function quantity(value: number | undefined, unit: string): string {
-  if (value === undefined || !Number.isFinite(value)) return NOT_MEASURED;
+/** One measured value in a UCUM unit, "1" being a share of a whole; undefined, null and NaN mean "not measured". */
+export function quantity(value: number | null | undefined, unit: string): string {
+  if (value === undefined || value === null || !Number.isFinite(value)) return NOT_MEASURED;
   if (unit === "s") return seconds(value);
   if (unit === "By") return bytes(value);
+  if (unit === "1") return `${decimal(value * 100)} %`;
   if (unit === "{token}" && Math.round(value) === 1) return "1 token";
   if (unit === "{request}" && Math.round(value) === 1) return "1 request";
   return `${decimal(value)} ${unitLabel(unit)}`.trimEnd();

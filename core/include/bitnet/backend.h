@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-#define BITNET_BACKEND_ABI 5u
+#define BITNET_BACKEND_ABI 6u
 
 typedef struct bitnet_backend bitnet_backend;
 typedef struct bitnet_buf bitnet_buf;       /* memory of the backend */
@@ -135,6 +135,17 @@ typedef struct bitnet_product {
     const bitnet_weight *bias; /* [N], or NULL */
 } bitnet_product;
 
+/* Who is told what the operations did. Both are called from threads of the backend too, also at once. */
+typedef struct bitnet_watch {
+    void *ctx;
+    /* Bytes of weights that were read, as they are stored, and multiply-adds with them: those of the rows and
+     * columns that were computed, of as many bits as were looked at. */
+    void (*work)(void *ctx, uint64_t bytes, uint64_t n_mac_i8, uint64_t n_mac_f32);
+    /* A thread's part of a fork-join, or the time in which it had none; thread 0 runs the operations.
+     * NULL: not wanted. */
+    void (*slice)(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns);
+} bitnet_watch;
+
 struct bitnet_backend_ops {
     uint32_t abi;     /* BITNET_BACKEND_ABI; a mismatch refuses to load */
     const char *name; /* "cpu", "cuda" */
@@ -189,9 +200,28 @@ struct bitnet_backend_ops {
      * (arXiv:2305.13245). */
     void (*attend)(bitnet_backend *be, bitnet_buf *y, bitnet_buf *q, bitnet_buf *k,
                    const bitnet_buf *v, const bitnet_rope *rope, int32_t layer);
+    /* Between steps: from now on *w is told, which must stay valid; NULL: nobody. */
+    void (*watch)(bitnet_backend *be, const bitnet_watch *w);
 };
 
 extern BITNET_API const bitnet_backend_ops bitnet_backend_cpu;
+
+/* ---- a backend around a model's own (bitnet/profile.h) ---------------------------------------- */
+
+typedef struct bitnet_bound {
+    const bitnet_weight *weight;
+    const char *name; /* "blk.7.ffn_down.weight" */
+    bool is_ternary;
+    int32_t k, n; /* inner size, rows */
+} bitnet_bound;
+/* The weights of a loaded model, 0 .. ; false past the last. */
+BITNET_API bool bitnet_model_get_bound(const bitnet_model *m, int32_t i, bitnet_bound *out);
+/* What the model runs on. set is for ops that pass on to these what they are told: buffers and weights stay theirs.
+ * While no step of any context runs. */
+BITNET_API const bitnet_backend_ops *bitnet_model_get_backend(const bitnet_model *m,
+                                                              bitnet_backend **be);
+BITNET_API void bitnet_model_set_backend(bitnet_model *m, const bitnet_backend_ops *ops,
+                                         bitnet_backend *be);
 
 /* CPU features a kernel may need; the masks of BITNET_CPU_MASK and --cpu-mask name them. */
 enum {

@@ -49,6 +49,7 @@
 #include "bitnet/leak.h"
 #include "bitnet/overhead.h"
 #include "bitnet/tier.h"
+#include "bitnet/metrics.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
 

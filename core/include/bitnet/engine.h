@@ -12,6 +12,8 @@
 
 #include "bitnet/chat.h"
 #include "bitnet/context.h"
+#include "bitnet/ops.h"
+#include "bitnet/metrics.h"
 #include "bitnet/sampler.h"
 #include "bitnet/tier.h"
 #include "bitnet/tokenizer.h"
@@ -29,6 +31,7 @@ typedef struct bitnet_engine_desc {
     int32_t n_ctx;             /* 0 = the model's own */
     int32_t n_batch;           /* prompt tokens per step; 0 = 128 */
     bitnet_ring *ring;         /* tracker ring of the thread that steps; NULL = not tracked */
+    bitnet_ops *ops;           /* each request is an operation "generate" of it; NULL = not recorded */
     const bitnet_tier *tiers;  /* caches of prompt prefixes, fast to slow; copied, not closed */
     int32_t n_tiers;           /* at most 4; 0 = only what the context itself still holds */
     /* Guessing ahead (docs/sampling.md), which changes no token: */
@@ -70,24 +73,6 @@ typedef enum bitnet_finish {
     BITNET_FINISH_ERROR,
 } bitnet_finish;
 
-/* Definitions, printed beside the numbers wherever they are shown:
- *   tokenize_s the prompt into tokens, within submit
- *   prefill_s  first step of the request -> logits of its prompt
- *   ttft_s     request accepted -> first token sampled
- *   decode_s   first token sampled -> end
- *   sample_s   within the sampler, of all tokens; logits computed for it alone are not in
- *   e2e_s      request accepted -> end
- *   tpot       (e2e_s - ttft_s) / (n_generated - 1): per output token, the first one excluded
- *   prefill    n_prompt_computed / prefill_s;  decode rate  (n_generated - 1) / (e2e_s - ttft_s) */
-typedef struct bitnet_timings {
-    int32_t n_prompt;          /* prompt tokens, BOS included */
-    int32_t n_prompt_computed; /* without those already in the KV cache */
-    int32_t n_generated;       /* sampled tokens, a final end token included */
-    int32_t n_drafted;         /* guessed ahead and checked, */
-    int32_t n_accepted;        /* and those that were the tokens sampled */
-    double tokenize_s, prefill_s, ttft_s, decode_s, sample_s, e2e_s;
-} bitnet_timings;
-
 typedef enum bitnet_event_kind {
     BITNET_EVENT_PROMPT,
     BITNET_EVENT_TOKEN,
@@ -107,7 +92,7 @@ typedef struct bitnet_event {
     size_t text_len;      /*        borrowed likewise, zero-terminated */
     bitnet_finish finish; /* END */
     int32_t stop_index;   /* END: which stop string ended it, -1 = none */
-    bitnet_timings timings; /* END */
+    bitnet_timings timings; /* END; bitnet_metrics_of has what follows from them */
     bitnet_error error;     /* END with FINISH_ERROR */
 } bitnet_event;
 
@@ -132,6 +117,9 @@ BITNET_API bitnet_status bitnet_engine_submit(bitnet_engine *e, const bitnet_req
 BITNET_API bitnet_status bitnet_engine_step(bitnet_engine *e);
 BITNET_API bitnet_status bitnet_engine_poll(bitnet_engine *e, bitnet_event *out); /* OK or AGAIN */
 BITNET_API void bitnet_engine_cancel(bitnet_engine *e, uint32_t id);
+/* Of all requests that have ended since the engine was made, or since the last reset. From any thread. */
+BITNET_API bitnet_metrics bitnet_engine_get_metrics(bitnet_engine *e);
+BITNET_API void bitnet_engine_reset_metrics(bitnet_engine *e);
 /* submit, step and poll until this request has ended. Returns the END event's status. */
 BITNET_API bitnet_status bitnet_engine_run(bitnet_engine *e, const bitnet_request *req,
                                            bitnet_event_fn fn, void *user, bitnet_error *err);

@@ -3,6 +3,7 @@
 #include "cmd/answer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -124,6 +125,57 @@ void answer_print_figures(FILE *out, const answer *a, const bitnet_model_info *i
             info->tier, info->n_threads);
 }
 
+/* A value as people read it, "12.3 ms", "-" when it was not measured. */
+static const char *show(char out[32], const bitnet_metrics_field *f, double v) {
+    if (isnan(v))
+        snprintf(out, 32, "-");
+    else if (f->kind == BITNET_METRICS_TIME)
+        snprintf(out, 32, v < 1 ? "%.2f ms" : "%.2f s", v < 1 ? v * 1e3 : v);
+    else if (f->kind == BITNET_METRICS_SIZE)
+        snprintf(out, 32, "%.1f MB", v * 1e-6);
+    else if (f->kind == BITNET_METRICS_RATIO)
+        snprintf(out, 32, "%.0f %%", v * 100);
+    else if (f->kind == BITNET_METRICS_RATE)
+        snprintf(out, 32, "%.4g %s", v, strcmp(f->unit, "{token}/s") ? "tok/ms" : "tok/s");
+    else
+        snprintf(out, 32, "%.0f", v);
+    return out;
+}
+
+void answer_print_split(FILE *out, const bitnet_metrics *m) {
+    const double ms[] = {m->tokenize_s, m->prefill_s, m->decode_pass_s, m->sample_s,
+                         m->detokenize_s};
+    static const char *const names[] = {"tokenizer encode", "prefill", "decode", "sampling",
+                                        "tokenizer decode"};
+    for (size_t i = 0; i < 5; i++)
+        if (!isnan(ms[i])) fprintf(out, "%s%s %.2f", i ? ", " : "", names[i], ms[i] * 1e3);
+    fprintf(out, " ms of %.2f", m->e2e_s * 1e3);
+    if (!isnan(m->cache_hit_rate)) fprintf(out, " | cache hits %.0f %%", m->cache_hit_rate * 100);
+    if (!isnan(m->memory_size)) fprintf(out, " | memory %.1f MB", m->memory_size * 1e-6);
+}
+
+void answer_print_metrics(FILE *out, const bitnet_metrics *m) {
+    const bitnet_metrics_field *f;
+    char value[32];
+    for (int32_t i = 0; (f = bitnet_metrics_field_at(i)); i++)
+        fprintf(out, "  %-22s %14s  %s\n", f->label, show(value, f, bitnet_metrics_value(m, i)),
+                f->help);
+}
+
+/* null, never zero, for what was not measured. */
+static void add_metrics(cJSON *to, const bitnet_timings *t) {
+    const bitnet_metrics m = bitnet_metrics_of(t);
+    const bitnet_metrics_field *f;
+    bitnet_error err = {0};
+    if (bitnet_metrics_validate(&m, &err) < 0)
+        fprintf(stderr, "bitnet: warning: the metrics cannot be true: %s [%s]\n", err.text, err.id);
+    cJSON *o = cJSON_AddObjectToObject(to, "metrics");
+    for (int32_t i = 0; (f = bitnet_metrics_field_at(i)); i++) {
+        const double v = bitnet_metrics_value(&m, i);
+        cJSON_AddItemToObject(o, f->name, isnan(v) ? cJSON_CreateNull() : cJSON_CreateNumber(v));
+    }
+}
+
 static void add_timings(cJSON *to, const bitnet_timings *t) {
     cJSON *o = cJSON_AddObjectToObject(to, "timings");
     cJSON_AddNumberToObject(o, "n_prompt", t->n_prompt);
@@ -135,7 +187,9 @@ static void add_timings(cJSON *to, const bitnet_timings *t) {
     cJSON_AddNumberToObject(o, "prefill_s", t->prefill_s);
     cJSON_AddNumberToObject(o, "ttft_s", t->ttft_s);
     cJSON_AddNumberToObject(o, "decode_s", t->decode_s);
+    cJSON_AddNumberToObject(o, "decode_pass_s", t->decode_pass_s);
     cJSON_AddNumberToObject(o, "sample_s", t->sample_s);
+    cJSON_AddNumberToObject(o, "detokenize_s", t->detokenize_s);
     cJSON_AddNumberToObject(o, "e2e_s", t->e2e_s);
     /* null, never zero, for what was not measured */
     if (t->n_generated > 1 && t->decode_s > 0)
@@ -164,5 +218,6 @@ int answer_print_json(answer *a, const bitnet_request *req, const bitnet_model_i
     cJSON_AddNumberToObject(o, "threads", info->n_threads);
     if (req->sampler.temp > 0) cJSON_AddStringToObject(o, "seed", seed);
     add_timings(o, &a->timings);
+    add_metrics(o, &a->timings);
     return args_print_json(o);
 }

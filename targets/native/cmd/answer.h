@@ -34,6 +34,10 @@ void answer_free(answer *a); /* back to {0} */
 
 /* "prompt 5 tokens in 1.2 ms ... | 8 threads", without a newline. */
 void answer_print_figures(FILE *out, const answer *a, const bitnet_model_info *info);
+/* "tokenizer encode 0.01, prefill 0.70, ... ms of 2.90 | ...", without a newline: where its time went. */
+void answer_print_split(FILE *out, const bitnet_metrics *m);
+/* A line for each number: label, value, definition. */
+void answer_print_metrics(FILE *out, const bitnet_metrics *m);
 /* One JSON object, one line, to stdout; moves the ids and logprobs into it. Returns the exit code. */
 int answer_print_json(answer *a, const bitnet_request *req, const bitnet_model_info *info);
 

@@ -2,7 +2,8 @@
  *
  * Precedence: flag, then environment, then the default already in *dest; lists of the three are never
  * joined, those of two options with the same dest are. A bad value is an error that names the flag or the
- * variable, what it held and what is allowed.
+ * variable, what it held and what is allowed; all there are are said, not the first alone. A variable BITNET_*
+ * that no verb has is a warning.
  */
 #ifndef BITNET_ARGS_H
 #define BITNET_ARGS_H
@@ -18,6 +19,7 @@ typedef enum arg_kind {
     ARG_INT,     /* int32_t *   min .. max */
     ARG_FLOAT,   /* float *     min .. max */
     ARG_U64,     /* uint64_t * */
+    ARG_SIZE,    /* uint64_t *  bytes: "1GB", "512MiB" */
     ARG_STR,     /* const char ** */
     ARG_CPUS,    /* uint32_t *  a CPU mask (bitnet/backend.h) */
     ARG_LIST,    /* arg_list *  the option may be given again and again */
@@ -61,10 +63,26 @@ typedef struct arg_cmd {
     int max_operands;
 } arg_cmd;
 
-/* Returns -1 to go on; otherwise the exit code: 0 after --help (printed to stdout), 64 after a
- * usage error, 78 after a bad environment variable (one sentence to stderr each, all of them).
- * argv[0] is the verb. */
+/* Returns -1 to go on; otherwise the exit code: 0 after --help or --print-config (both to stdout), 64 after
+ * usage errors, 78 when environment variables alone are bad (one sentence to stderr each, all of them).
+ * argv[0] is the verb. Nothing may have been opened before: it may return at once. */
 int args_parse(const arg_cmd *cmd, int argc, char **argv);
+
+typedef struct arg_preset {
+    const char *name, *value; /* of an option */
+} arg_preset;
+
+/* {0} has none. */
+typedef struct arg_rules {
+    const char *flag; /* an option of the table, ARG_FLAG: where it is set, */
+    const arg_preset
+        *presets; /* these options have these values, unless they are given; ends with NULL */
+    /* What the table cannot say; prints one sentence for each fault, and returns false when there was one.
+     * will_run is false for --print-config, when something missing is no fault. NULL: all is well. */
+    bool (*check)(void *user, bool will_run);
+    void *user;
+} arg_rules;
+int args_parse_with(const arg_cmd *cmd, const arg_rules *rules, int argc, char **argv);
 
 /* Prints a JSON object on one line of stdout, frees it and flushes; EX_OSERR when there is no memory
  * for its text. */

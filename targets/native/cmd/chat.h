@@ -32,8 +32,6 @@ typedef struct chat {
     answer last;    /* the latest; n_generated is 0 before the first */
     int32_t n_used; /* tokens of the window that the conversation takes */
     int32_t n_turns;
-    int64_t n_in, n_computed, n_out;
-    double decode_s;
 } chat;
 
 /* One line to stderr: "bitnet: ...". */

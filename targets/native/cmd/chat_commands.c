@@ -1,7 +1,6 @@
 /* chat_commands.c: what a line that begins with a slash does: one row each. Everything they say goes
  * to stderr: stdout is for answers.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,18 +18,33 @@ typedef struct command {
 } command;
 
 static void show_stats(chat *c, const char *argument) {
-    (void)argument;
-    fprintf(stderr,
-            "%d turn%s | %" PRId64 " prompt tokens, %" PRId64 " of them computed | %" PRId64
-            " tokens made",
-            c->n_turns, c->n_turns == 1 ? "" : "s", c->n_in, c->n_computed, c->n_out);
-    if (c->decode_s > 0 && c->n_out > c->n_turns)
-        fprintf(stderr, " (%.0f tok/s)", (double)(c->n_out - c->n_turns) / c->decode_s);
-    fprintf(stderr, "\nwindow: %d of %d tokens\n", c->n_used, c->n_ctx);
-    if (c->last.timings.n_generated == 0) return;
-    fprintf(stderr, "last: ");
-    answer_print_figures(stderr, &c->last, &c->info);
-    fprintf(stderr, "\n");
+    bitnet_error err = {0};
+    if (!strcmp(argument, "reset")) {
+        bitnet_engine_reset_metrics(c->engine);
+        chat_notice("the figures begin anew");
+        return;
+    }
+    if (*argument) {
+        bitnet_escaped e;
+        bitnet_fail(&err, BITNET_E_INVAL, "chat.command",
+                    "/stats takes \"reset\" or nothing, not %s",
+                    bitnet_escape(&e, argument, strlen(argument)));
+        chat_complain(c, &err);
+        return;
+    }
+    const bitnet_metrics m = bitnet_engine_get_metrics(c->engine);
+    fprintf(stderr, "%d turn%s | window: %d of %d tokens\n", c->n_turns, c->n_turns == 1 ? "" : "s",
+            c->n_used, c->n_ctx);
+    if (c->last.timings.n_generated > 0) {
+        fprintf(stderr, "last: ");
+        answer_print_figures(stderr, &c->last, &c->info);
+        const bitnet_metrics of_last = bitnet_metrics_of(&c->last.timings);
+        fprintf(stderr, "\n      ");
+        answer_print_split(stderr, &of_last);
+        fprintf(stderr, "\n");
+    }
+    fprintf(stderr, "of all answers since the start or /stats reset:\n");
+    answer_print_metrics(stderr, &m);
 }
 
 static void save_file(chat *c, const char *argument) {
@@ -87,7 +101,8 @@ static void help(chat *c, const char *argument);
 
 static const command commands[] = {
     {"help", NULL, false, help, "this list"},
-    {"stats", NULL, false, show_stats, "figures of the conversation and of the last answer"},
+    {"stats", "[reset]", false, show_stats,
+     "what was measured, with definitions; reset: from now on"},
     {"save", "FILE", true, save_file, "write the conversation as JSON"},
     {"load", "FILE", true, load_file, "go on with a saved one"},
     {"system", "[TEXT]", false, set_system, "set the system message; without TEXT there is none"},

@@ -73,10 +73,6 @@ static void count(chat *c) {
     const bitnet_timings *t = &c->last.timings;
     c->n_turns++;
     c->n_used = t->n_prompt + t->n_generated;
-    c->n_in += t->n_prompt;
-    c->n_computed += t->n_prompt_computed;
-    c->n_out += t->n_generated;
-    c->decode_s += t->decode_s;
 }
 
 /* What a person should know about how the answer ended. */

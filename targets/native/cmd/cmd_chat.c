@@ -42,8 +42,9 @@ static bitnet_status find_template(chat *c, bitnet_error *err) {
 }
 
 static bitnet_status open_all(chat *c, bitnet_error *err) {
-    bitnet_status st = sampling_finish(&c->sampling, err);
-    if (st >= 0) st = load_model(&c->loaded, &c->load, err);
+    sampling_draw_seed(&c->sampling);
+    sampling_plan_context(&c->sampling, &c->load, c->n_ctx, c->n_batch);
+    bitnet_status st = load_model(&c->loaded, &c->load, err);
     if (st >= 0) st = find_template(c, err);
     if (st >= 0 && c->system) st = conversation_set_system(&c->talk, c->system, err);
     if (st >= 0) st = chat_check(c, &c->talk, err);
@@ -56,6 +57,7 @@ static bitnet_status open_all(chat *c, bitnet_error *err) {
                              .n_ctx = c->n_ctx,
                              .n_batch = c->n_batch,
                              .ring = track_ring(c->tracking),
+                             .ops = track_ops(c->tracking),
                              .n_draft = sampling_n_draft(&c->sampling),
                              .n_draft_min = c->sampling.draft_min};
     st = bitnet_engine_create(&c->engine, &ed, err);
@@ -114,6 +116,13 @@ static void converse(chat *c) {
     }
 }
 
+static bool check(void *user, bool will_run) {
+    (void)will_run;
+    chat *c = user;
+    const bool has_biases = sampling_check(&c->sampling);
+    return load_check(&c->load) && has_biases;
+}
+
 int cmd_chat(int argc, char **argv) {
     chat c = {.n_predict = -1, .sampling = sampling_default()};
     const arg_opt opts[] = {
@@ -144,7 +153,8 @@ int cmd_chat(int argc, char **argv) {
         NULL,
         0};
     respell_sys(argc, argv);
-    int code = args_parse(&cmd, argc, argv);
+    const arg_rules rules = {"deterministic", sampling_deterministic, check, &c};
+    int code = args_parse_with(&cmd, &rules, argc, argv);
     if (code >= 0) return code;
     c.is_terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
 

@@ -230,7 +230,7 @@ static bool keep(void *user, const cJSON *message) {
 }
 
 typedef struct shown {
-    cJSON *run, *metrics, *gaps, *ops;
+    cJSON *run, *metrics, *gaps, *ops, *events;
 } shown;
 
 static bitnet_status read_shown(store *s, const char *word, shown *out, bitnet_error *err) {
@@ -241,6 +241,7 @@ static bitnet_status read_shown(store *s, const char *word, shown *out, bitnet_e
     if (st >= 0) st = store_summaries(s, id, &out->metrics, err);
     if (st >= 0) st = store_replay(s, id, STORE_GAP, keep, out->gaps, err);
     if (st >= 0) st = store_replay(s, id, STORE_OP, keep, out->ops, err);
+    if (st >= 0) st = store_events(s, id, 0, 0, &out->events, err);
     return st;
 }
 
@@ -249,6 +250,7 @@ static void free_shown(shown *w) {
     cJSON_Delete(w->metrics);
     cJSON_Delete(w->gaps);
     cJSON_Delete(w->ops);
+    cJSON_Delete(w->events);
 }
 
 static int print_shown(shown *w, bool is_json) {
@@ -257,6 +259,8 @@ static int print_shown(shown *w, bool is_json) {
         print_metrics(w->metrics);
         print_ops(w->ops);
         print_gaps(w->gaps);
+        if (cJSON_GetArraySize(w->events))
+            printf("\n%d alerts; --json has them\n", cJSON_GetArraySize(w->events));
         return args_flush();
     }
     cJSON *o = cJSON_CreateObject();
@@ -264,6 +268,7 @@ static int print_shown(shown *w, bool is_json) {
     cJSON_AddItemToObject(o, "metrics", w->metrics);
     cJSON_AddItemToObject(o, "gaps", w->gaps);
     cJSON_AddItemToObject(o, "ops", w->ops);
+    cJSON_AddItemToObject(o, "events", w->events);
     *w = (shown){0};
     return args_print_json(o);
 }

@@ -17,7 +17,8 @@
 #include "cmd/cmd.h"
 #include "cmd/load.h"
 
-#define TEXT_CAP (256u << 20) /* bytes read from -f */
+#define TEXT_CAP      (256u << 20) /* bytes read from -f */
+#define CHUNK_DEFAULT 512          /* bitnet_perplexity_desc.n_ctx */
 
 typedef struct evaluation {
     load_opts load;
@@ -80,6 +81,9 @@ static int evaluate(evaluation *e, loaded *l, char **file_text, bitnet_token **i
     bitnet_perplexity_desc desc = {
         .n_ctx = e->n_ctx, .n_batch = e->n_batch, .progress = on_progress, .user = e};
     bitnet_perplexity result;
+    e->load.n_ctx = e->n_ctx > 0 ? e->n_ctx : CHUNK_DEFAULT;
+    e->load.n_batch = e->n_batch > 0 ? e->n_batch : BITNET_BATCH_DEFAULT;
+    e->load.n_logits = e->load.n_batch;
     bitnet_status st = load_model(l, &e->load, &err);
     if (st >= 0 && e->file) st = load_text(file_text, &len, e->file, TEXT_CAP, &err);
     if (st >= 0)

@@ -11,6 +11,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/load.h"
+#include "cmd/profiling.h"
 #include "cmd/sampling.h"
 #include "track.h"
 
@@ -21,7 +22,8 @@ typedef struct run {
     sampling_opts sampling;
     const char *prompt, *file, *track_url, *track_token;
     int32_t n_predict, n_ctx, n_batch, n_logprobs;
-    bool is_json;
+    bool is_json, is_profiled;
+    profiling profiling;
 } run;
 
 static int print_answer(const run *r, answer *a, const bitnet_request *req,
@@ -32,14 +34,29 @@ static int print_answer(const run *r, answer *a, const bitnet_request *req,
     if (req->sampler.temp > 0)
         fprintf(stderr, " | seed %llu", (unsigned long long)req->sampler.seed);
     fprintf(stderr, "\n");
+    const bitnet_metrics m = bitnet_metrics_of(&a->timings);
+    answer_print_split(stderr, &m);
+    fprintf(stderr, "\n");
     return 0;
 }
 
-static int run_request(const run *r, bitnet_engine *engine, const bitnet_request *req,
+typedef struct listener {
+    answer *answer;
+    profiling *profiling;
+} listener;
+
+static int on_event(void *user, const bitnet_event *ev) {
+    const listener *l = user;
+    profiling_on_event(l->profiling, ev);
+    return answer_on_event(l->answer, ev);
+}
+
+static int run_request(run *r, bitnet_engine *engine, const bitnet_request *req,
                        const bitnet_model_info *info) {
     bitnet_error err = {0};
     answer a = {.is_json = r->is_json};
-    bitnet_status st = bitnet_engine_run(engine, req, answer_on_event, &a, &err);
+    listener l = {&a, &r->profiling};
+    bitnet_status st = bitnet_engine_run(engine, req, on_event, &l, &err);
     int code;
     if (a.stdout_failed)
         code = args_flush();
@@ -49,6 +66,7 @@ static int run_request(const run *r, bitnet_engine *engine, const bitnet_request
         code = args_fail(&err);
     else
         code = print_answer(r, &a, req, info);
+    if (r->profiling.profile) profiling_print(stderr, &r->profiling);
     answer_free(&a);
     return answer_is_interrupted ? 130 : code;
 }
@@ -57,8 +75,9 @@ static int run_request(const run *r, bitnet_engine *engine, const bitnet_request
 static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, char **file_text) {
     bitnet_error err = {0};
     size_t prompt_len = 0;
-    bitnet_status st = sampling_finish(&r->sampling, &err);
-    if (st >= 0) st = load_model(l, &r->load, &err);
+    sampling_draw_seed(&r->sampling);
+    sampling_plan_context(&r->sampling, &r->load, r->n_ctx, r->n_batch);
+    bitnet_status st = load_model(l, &r->load, &err);
     if (st >= 0 && r->file) st = load_text(file_text, &prompt_len, r->file, PROMPT_CAP, &err);
     if (st >= 0 && r->track_url)
         st = track_open(tracking, r->track_url, r->track_token, "cli", l->model, &err);
@@ -68,9 +87,13 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
                              .n_ctx = r->n_ctx,
                              .n_batch = r->n_batch,
                              .ring = track_ring(*tracking),
+                             .ops = track_ops(*tracking),
                              .n_draft = sampling_n_draft(&r->sampling),
                              .n_draft_min = r->sampling.draft_min};
     if (bitnet_engine_create(engine, &ed, &err) < 0) return args_fail(&err);
+    if (r->is_profiled && profiling_open(&r->profiling, l->model, 0, &err) < 0)
+        return args_fail(&err);
+    track_profile(*tracking, r->profiling.profile);
     bitnet_request req = {.prompt = r->file ? *file_text : r->prompt,
                           .prompt_len = r->file ? prompt_len : strlen(r->prompt),
                           .max_tokens = r->n_predict,
@@ -83,9 +106,20 @@ static int run_all(run *r, loaded *l, bitnet_engine **engine, track **tracking, 
     return run_request(r, *engine, &req, &info);
 }
 
-static int complain(const char *text) {
+static bool complain(const char *text) {
     fprintf(stderr, "bitnet: error: %s\n", text);
-    return EX_USAGE;
+    return false;
+}
+
+static bool check(void *user, bool will_run) {
+    run *r = user;
+    bool is_ok = sampling_check(&r->sampling);
+    is_ok = load_check(&r->load) && is_ok;
+    if (r->n_logprobs >= 0 && !r->is_json)
+        is_ok = complain("--logprobs is for --json, which is missing [usage.logprobs]");
+    if (will_run ? !r->prompt == !r->file : r->prompt && r->file)
+        is_ok = complain("give the prompt with -p TEXT or -f FILE, one of the two [usage.prompt]");
+    return is_ok;
 }
 
 int cmd_run(int argc, char **argv) {
@@ -107,6 +141,8 @@ int cmd_run(int argc, char **argv) {
         {0, "logprobs", ARG_INT, &r.n_logprobs, "N", NULL,
          "with --json: each token's log-probability and those of the N likeliest", 0,
          BITNET_MAX_LOGPROBS},
+        {0, "profile", ARG_FLAG, &r.is_profiled, NULL, NULL,
+         "tell what each kernel took, beside what this machine can do", 0, 0},
         {0, "track", ARG_STR, &r.track_url, "URL", NULL, "report to a hub: ws://127.0.0.1:8080", 0,
          0},
         {0, "track-token-file", ARG_STR, &r.track_token, "FILE", NULL,
@@ -118,12 +154,9 @@ int cmd_run(int argc, char **argv) {
                          opts,
                          NULL,
                          0};
-    int code = args_parse(&cmd, argc, argv);
+    const arg_rules rules = {"deterministic", sampling_deterministic, check, &r};
+    int code = args_parse_with(&cmd, &rules, argc, argv);
     if (code >= 0) return code;
-    if (!r.prompt == !r.file)
-        return complain("give the prompt with -p TEXT or -f FILE, one of the two [usage.prompt]");
-    if (r.n_logprobs >= 0 && !r.is_json)
-        return complain("--logprobs is for --json, which is missing [usage.logprobs]");
 
     answer_catch_sigint(true);
     loaded l = {0};
@@ -132,6 +165,7 @@ int cmd_run(int argc, char **argv) {
     char *file_text = NULL;
     code = run_all(&r, &l, &engine, &tracking, &file_text);
     track_close(tracking);
+    profiling_close(&r.profiling);
     bitnet_engine_free(engine);
     load_close(&l);
     free(file_text);

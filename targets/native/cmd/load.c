@@ -72,31 +72,81 @@ bitnet_status load_overrides(bitnet_override **out, const arg_list *list, bitnet
     return BITNET_OK;
 }
 
+bool load_check(const load_opts *opts) {
+    bool is_ok = true;
+    for (int32_t i = 0; i < opts->overrides.n; i++) {
+        const arg_list one = {{opts->overrides.v[i]}, 1};
+        bitnet_override *out;
+        bitnet_error err = {0};
+        if (load_overrides(&out, &one, &err) < 0) args_fail(&err), is_ok = false;
+        free(out);
+    }
+    return is_ok;
+}
+
+static double mb(uint64_t bytes) {
+    return (double)bytes * 1e-6;
+}
+
+/* The plan of the weights, and of the context that the verb will make, against the limit. */
+static bitnet_status check_memory(const bitnet_model_desc *desc, const load_opts *opts,
+                                  bitnet_error *err) {
+    bitnet_model_desc header_only = *desc;
+    bitnet_model *header;
+    header_only.level = BITNET_LOAD_HEADER;
+    header_only.progress = (bitnet_progress){0};
+    header_only.logger = (bitnet_logger){0};
+    bitnet_status st = bitnet_model_load(&header, &header_only, err);
+    if (st < 0) return st;
+    bitnet_memory_plan p = bitnet_model_plan(header, opts->n_ctx, opts->n_batch, opts->n_logits);
+    if (opts->n_batch == 0) p.kv = p.scratch = p.backend = 0;
+    const int32_t n_ctx = opts->n_ctx ? opts->n_ctx : bitnet_model_get_info(header).n_ctx_train;
+    bitnet_model_free(header);
+    const uint64_t weights = p.mapped + p.copied, buffers = p.scratch + p.backend;
+    if (weights + p.kv + buffers <= opts->memory_limit) return BITNET_OK;
+    if (opts->n_batch == 0)
+        return bitnet_fail(err, BITNET_E_NOMEM, "load.memory_limit",
+                           "the model's weights take %.1f MB; the memory limit allows %.1f MB",
+                           mb(weights), mb(opts->memory_limit));
+    return bitnet_fail(err, BITNET_E_NOMEM, "load.memory_limit",
+                       "the model takes %.1f MB (weights %.1f, keys and values of %d tokens %.1f, "
+                       "buffers %.1f); the memory limit allows %.1f MB",
+                       mb(weights + p.kv + buffers), mb(weights), n_ctx, mb(p.kv), mb(buffers),
+                       mb(opts->memory_limit));
+}
+
+static bitnet_status load_files(loaded *out, const load_opts *opts,
+                                const bitnet_override *overrides, bitnet_error *err) {
+    load_bar bar = load_bar_begin("loading");
+    const bitnet_model_desc desc = {.files = out->files.files,
+                                    .n_files = out->files.n,
+                                    .level = opts->level,
+                                    .i2s_layout = (bitnet_i2s_layout)opts->i2s_layout,
+                                    .overrides = overrides,
+                                    .n_overrides = opts->overrides.n,
+                                    .weight_bits = (bitnet_weight_bits)opts->weight_bits,
+                                    .n_threads = opts->n_threads,
+                                    .cpu_mask = opts->cpu_mask,
+                                    .sparse = (bitnet_switch)opts->sparse,
+                                    .staged = (bitnet_switch)opts->staged,
+                                    .cache_type_k = (bitnet_kv_type)opts->cache_type_k,
+                                    .cache_type_v = (bitnet_kv_type)opts->cache_type_v,
+                                    .logger = load_logger,
+                                    .progress = {load_bar_report, &bar}};
+    bitnet_status st = BITNET_OK;
+    if (opts->level == BITNET_LOAD_WEIGHTS && opts->memory_limit > 0)
+        st = check_memory(&desc, opts, err);
+    if (st >= 0) st = bitnet_model_load(&out->model, &desc, err);
+    load_bar_end(&bar);
+    return st;
+}
+
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err) {
     *out = (loaded){0};
     bitnet_override *overrides;
     bitnet_status st = load_overrides(&overrides, &opts->overrides, err);
     if (st >= 0) st = model_files_open(&out->files, opts->path, err);
-    if (st >= 0) {
-        load_bar bar = load_bar_begin("loading");
-        bitnet_model_desc desc = {.files = out->files.files,
-                                  .n_files = out->files.n,
-                                  .level = opts->level,
-                                  .i2s_layout = (bitnet_i2s_layout)opts->i2s_layout,
-                                  .overrides = overrides,
-                                  .n_overrides = opts->overrides.n,
-                                  .weight_bits = (bitnet_weight_bits)opts->weight_bits,
-                                  .n_threads = opts->n_threads,
-                                  .cpu_mask = opts->cpu_mask,
-                                  .sparse = (bitnet_switch)opts->sparse,
-                                  .staged = (bitnet_switch)opts->staged,
-                                  .cache_type_k = (bitnet_kv_type)opts->cache_type_k,
-                                  .cache_type_v = (bitnet_kv_type)opts->cache_type_v,
-                                  .logger = load_logger,
-                                  .progress = {load_bar_report, &bar}};
-        st = bitnet_model_load(&out->model, &desc, err);
-        load_bar_end(&bar);
-    }
+    if (st >= 0) st = load_files(out, opts, overrides, err);
     free(overrides);
     if (st < 0) load_close(out);
     return st;

@@ -16,6 +16,9 @@ typedef struct load_opts {
     int32_t cache_type_k, cache_type_v; /* bitnet_kv_type */
     int32_t sparse, staged;             /* bitnet_switch */
     bitnet_load_level level;
+    uint64_t memory_limit;            /* most bytes that the plan may have; 0 = any */
+    int32_t n_ctx, n_batch, n_logits; /* of the context that is planned with the weights, as in
+                                         bitnet_ctx_desc; n_batch 0 = none is */
 } load_opts;
 
 /* Rows of a verb's option table; `o` is a load_opts. */
@@ -41,7 +44,9 @@ typedef struct load_opts {
     {0, "weights", ARG_WORD, &(o).weight_bits, "auto|2bit|1.6bit", NULL,                            \
      "memory a ternary weight takes; auto measures, for large models", 0, 0},                       \
     {0, "cpu-mask", ARG_CPUS, &(o).cpu_mask, "LIST", NULL,                                          \
-     "kernels allowed: c, avx2, ..., all; --version lists them", 0, 0}
+     "kernels allowed: c, avx2, ..., all; --version lists them", 0, 0},                             \
+    {0, "memory-limit", ARG_SIZE, &(o).memory_limit, "SIZE", NULL,                                  \
+     "refuse a model that takes more, as 512MiB or 1GB; inspect tells what one takes", 0, 0}
 #define LOAD_OPTS(o)                                                                                \
     LOAD_FILE_OPTS(o),                                                                              \
     {'t', "threads", ARG_INT, &(o).n_threads, "N", "BITNET_NUM_THREADS",                            \
@@ -55,9 +60,13 @@ typedef struct loaded {
 } loaded;
 
 /* Shows a progress bar on stderr when it is a terminal and loading takes over a second, and warnings
- * of the library as they come. */
+ * of the library as they come.
+ *   E_NOMEM  load.memory_limit: what the header plans is more than the limit; nothing was read of the weights */
 bitnet_status load_model(loaded *out, const load_opts *opts, bitnet_error *err);
 void load_close(loaded *l); /* {0} is fine */
+
+/* Prints a sentence for each override that is none. */
+bool load_check(const load_opts *opts);
 
 /* The overrides as the library takes them; malloc'd, to be freed as one. E_INVAL: no KEY=VALUE. */
 bitnet_status load_overrides(bitnet_override **out, const arg_list *list, bitnet_error *err);

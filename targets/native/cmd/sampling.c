@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -38,19 +39,27 @@ static bool parse_bias(const char *text, bitnet_logit_bias *out) {
     return !*end;
 }
 
-bitnet_status sampling_finish(sampling_opts *s, bitnet_error *err) {
+bool sampling_check(sampling_opts *s) {
+    bool is_ok = true;
     for (int32_t i = 0; i < s->bias_text.n; i++) {
         const char *text = s->bias_text.v[i];
         bitnet_escaped e;
-        if (!parse_bias(text, &s->bias[i]))
-            return bitnet_fail(err, BITNET_E_INVAL, "usage.bias",
-                               "--logit-bias is \"%s\"; a token id, + or -, and a number or inf "
-                               "behind the - are allowed",
-                               bitnet_escape(&e, text, strlen(text)));
+        if (parse_bias(text, &s->bias[i])) continue;
+        fprintf(stderr,
+                "bitnet: error: --logit-bias is \"%s\"; a token id, + or -, and a number or inf "
+                "behind the - are allowed [usage.bias]\n",
+                bitnet_escape(&e, text, strlen(text)));
+        is_ok = false;
     }
     s->desc.bias = s->bias;
     s->desc.n_bias = s->bias_text.n;
+    return is_ok;
+}
+
+void sampling_draw_seed(sampling_opts *s) {
     if (s->desc.seed == NO_SEED && getrandom(&s->desc.seed, sizeof s->desc.seed, 0) < 0)
         s->desc.seed = 0;
-    return BITNET_OK;
 }
+
+const arg_preset sampling_deterministic[] = {
+    {"seed", "0"}, {"draft-max", "0"}, {"weights", "2bit"}, {0}};

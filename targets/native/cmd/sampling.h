@@ -4,23 +4,39 @@
 
 #include "bitnet/engine.h"
 #include "cmd/args.h"
+#include "cmd/load.h"
 
 typedef struct sampling_opts {
     bitnet_sampler_desc desc;
     arg_list bias_text, stop;
-    bitnet_logit_bias bias[ARG_LIST_CAP]; /* of desc, after sampling_finish */
+    bitnet_logit_bias bias[ARG_LIST_CAP]; /* of desc, after sampling_check */
     int32_t draft_max, draft_min;         /* of the engine; see sampling_n_draft */
+    bool is_deterministic;
 } sampling_opts;
 
 /* What the options hold before parsing: the library's defaults and a seed still to be drawn. */
 sampling_opts sampling_default(void);
-/* Parses the biases, draws the seed when none was given. *s must stay where it is from here on.
- * E_INVAL: a bias is not TOKEN_ID+BIAS. */
-bitnet_status sampling_finish(sampling_opts *s, bitnet_error *err);
+/* Parses the biases; prints a sentence for each that is not TOKEN_ID+BIAS, and returns false when there is
+ * one. *s must stay where it is from here on. */
+bool sampling_check(sampling_opts *s);
+/* Draws the seed when none was given. */
+void sampling_draw_seed(sampling_opts *s);
+
+/* What --deterministic sets: all that would be drawn, or chosen by a clock. Threads are left alone: tokens do
+ * not depend on them. Ends with NULL. */
+extern const arg_preset sampling_deterministic[];
 
 /* bitnet_engine_desc.n_draft, where 0 is the default. */
 static inline int32_t sampling_n_draft(const sampling_opts *s) {
     return s->draft_max > 0 ? s->draft_max : -1;
+}
+
+/* The context that an engine with these options makes, for the memory limit. */
+static inline void sampling_plan_context(const sampling_opts *s, load_opts *load, int32_t n_ctx,
+                                         int32_t n_batch) {
+    load->n_ctx = n_ctx;
+    load->n_batch = n_batch > 0 ? n_batch : BITNET_BATCH_DEFAULT;
+    load->n_logits = 1 + (s->draft_max < load->n_batch ? s->draft_max : load->n_batch - 1);
 }
 
 /* Rows of a verb's option table; `o` is a sampling_opts. */
@@ -50,7 +66,9 @@ static inline int32_t sampling_n_draft(const sampling_opts *s) {
      "guess up to N tokens ahead where the text repeats itself, as it pays; 0 = off (8)", 0,        \
      BITNET_MAX_DRAFT},                                                                             \
     {0, "draft-min", ARG_INT, &(o).draft_min, "N", NULL,                                            \
-     "and at least N, whether it pays or not (0)", 0, BITNET_MAX_DRAFT}
+     "and at least N, whether it pays or not (0)", 0, BITNET_MAX_DRAFT},                            \
+    {0, "deterministic", ARG_FLAG, &(o).is_deterministic, NULL, NULL,                               \
+     "the same in every run but for times: --seed 0 --draft-max 0 --weights 2bit, where not given", 0, 0}
 /* clang-format on */
 
 #endif

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MIN_EXP = -30, PER_OCTAVE = 16 };
+enum { MIN_EXP = -30, PER_OCTAVE = 16 }; /* an octave: a power of two */
 
 static size_t put_varint(uint8_t *out, uint64_t v) {
     size_t n = 0;
@@ -87,6 +87,6 @@ double buckets_quantile(const buckets *of, double q) {
         if (seen >= rank) break;
     }
     int32_t index = of->b[at].index;
-    double width = ldexp(1.0 / PER_OCTAVE, index / PER_OCTAVE + MIN_EXP);
-    return width * (PER_OCTAVE + index % PER_OCTAVE) + width / 2;
+    double width = ldexp(1.0, index / PER_OCTAVE + MIN_EXP) / (double)PER_OCTAVE;
+    return width * (double)(PER_OCTAVE + index % PER_OCTAVE) + width / 2;
 }

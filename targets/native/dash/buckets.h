@@ -3,7 +3,7 @@
  * Bucket i is [2^(-30 + i/16) * (1 + (i%16)/16), next edge), 1024 of them (docs/protocol.md). In a
  * database it is a BLOB of LEB128 numbers: for every bucket that holds something, ascending, the
  * distance of its index from the one before (the first: the index itself) and its count, which is
- * never 0. What is not exactly that is refused.
+ * never 0. What is not exactly that is refused. Counts have 64 bits: years of samples come together.
  */
 #ifndef BITNET_DASH_BUCKETS_H
 #define BITNET_DASH_BUCKETS_H

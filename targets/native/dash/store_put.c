@@ -26,12 +26,13 @@ enum {
 typedef struct metric_entry {
     char *name;
     int64_t id;
-    int64_t series; /* the one without labels; 0 = none yet */
+    int64_t series;   /* the one without labels; 0 = none yet */
+    int64_t seen_seq; /* the last window with a sample of it */
 } metric_entry;
 
 typedef struct series_entry {
     struct series_entry *next; /* of the same slot */
-    int64_t id, metric;
+    int64_t id, metric, seen_seq;
     uint64_t hash;
     char labels[];
 } series_entry;
@@ -134,6 +135,7 @@ static bool remember_series(run_entry *e, int64_t id, int64_t metric, const char
     if (!at) return false;
     at->id = id;
     at->metric = metric;
+    at->seen_seq = 0;
     at->hash = hash_of(metric, labels);
     memcpy(at->labels, labels, n + 1);
     at->next = e->slot[at->hash % e->n_slots];
@@ -247,9 +249,14 @@ static db_value int_or_null(const cJSON *o, const char *name) {
     return cJSON_IsNumber(get(o, name)) ? v : db_null(v);
 }
 
+/* 1e999 is a number to a JSON parser. */
+static bool is_finite(const cJSON *item) {
+    return cJSON_IsNumber(item) && isfinite(item->valuedouble);
+}
+
 static db_value real_or_null(const cJSON *o, const char *name) {
     const cJSON *item = get(o, name);
-    return cJSON_IsNumber(item) ? db_r(item->valuedouble) : db_null(db_r(0));
+    return is_finite(item) ? db_r(item->valuedouble) : db_null(db_r(0));
 }
 
 static bitnet_status bad_message(bitnet_error *err, const char *what) {
@@ -373,6 +380,8 @@ static bool print_labels(const cJSON *labels, char out[LABELS_TEXT_MAX]) {
     }
     if (!cJSON_IsObject(labels)) return false;
     qsort(at, (size_t)n, sizeof *at, by_key);
+    for (int i = 1; i < n; i++)
+        if (strcmp(at[i - 1]->string, at[i]->string) == 0) return false;
     for (int i = 0; i < n; i++) {
         const char *key = at[i]->string, *value = at[i]->valuestring;
         if (strlen(key) > 64 || strlen(value) > 256 || strpbrk(key, "\"\\")) return false;
@@ -389,19 +398,30 @@ static bool print_labels(const cJSON *labels, char out[LABELS_TEXT_MAX]) {
     return true;
 }
 
-/* labels: canonical, "" without. *id is made when the series is new. */
+static series_entry *find_labelled(const run_entry *e, int64_t metric, const char *labels) {
+    if (!e->n_slots) return NULL;
+    series_entry *at = e->slot[hash_of(metric, labels) % e->n_slots];
+    while (at && (at->metric != metric || strcmp(at->labels, labels) != 0))
+        at = at->next;
+    return at;
+}
+
+/* The series of a sample in window `seq`; labels: canonical, "" without. Made when it is new. */
 static bitnet_status find_series(store *s, run_entry *e, metric_entry *m, const char *labels,
-                                 int64_t *id, bitnet_error *err) {
-    *id = *labels ? 0 : m->series;
-    if (*labels && e->n_slots) {
-        uint64_t hash = hash_of(m->id, labels);
-        for (series_entry *at = e->slot[hash % e->n_slots]; at && !*id; at = at->next)
-            if (at->metric == m->id && strcmp(at->labels, labels) == 0) *id = at->id;
+                                 int64_t seq, int64_t *id, bitnet_error *err) {
+    series_entry *at = *labels ? find_labelled(e, m->id, labels) : NULL;
+    bitnet_status st = BITNET_OK;
+    *id = at ? at->id : *labels ? 0 : m->series;
+    if (!*id) {
+        *id = e->n_series + 1;
+        if (!remember_series(e, *id, m->id, labels)) return store_no_memory(err);
+        st = STORE_PUSH(s, err, ADD_SERIES, db_i(e->number), db_i(*id), db_i(m->id), db_t(labels));
+        if (*labels) at = find_labelled(e, m->id, labels);
     }
-    if (*id) return BITNET_OK;
-    *id = e->n_series + 1;
-    if (!remember_series(e, *id, m->id, labels)) return store_no_memory(err);
-    return STORE_PUSH(s, err, ADD_SERIES, db_i(e->number), db_i(*id), db_i(m->id), db_t(labels));
+    int64_t *seen = at ? &at->seen_seq : &m->seen_seq;
+    if (*seen == seq) return bad_message(err, "a window has two samples of one series");
+    *seen = seq;
+    return st;
 }
 
 /* [index, count, ...] -> BLOB; false when it is not a histogram of the protocol. */
@@ -415,7 +435,7 @@ static bool read_buckets(const cJSON *b, uint8_t *blob, size_t *size) {
         double index = item->valuedouble;
         if (!item->next || !cJSON_IsNumber(item) || !cJSON_IsNumber(item->next)) return false;
         double count = item->next->valuedouble;
-        if (!(index > before && index < BUCKETS_N && index == floor(index))) return false;
+        if (!(index > before && index < (double)BUCKETS_N && index == floor(index))) return false;
         if (!(count >= 1 && count <= 9007199254740992.0 && count == floor(count))) return false;
         before = h.b[h.n].index = (int32_t)index;
         h.b[h.n++].count = (uint64_t)count;
@@ -430,8 +450,8 @@ static bitnet_status put_sample(store *s, run_entry *e, int64_t seq, int64_t ser
     size_t size;
     const cJSON *sum = get(v, "sum"), *min = get(v, "min"), *max = get(v, "max"),
                 *last = get(v, "last");
-    if (!cJSON_IsNumber(sum) || !cJSON_IsNumber(min) || !cJSON_IsNumber(max) ||
-        !cJSON_IsNumber(last) || int_of(v, "n") < 1)
+    if (!is_finite(sum) || !is_finite(min) || !is_finite(max) || !is_finite(last) ||
+        int_of(v, "n") < 1)
         return bad_message(err, "a sample lacks a number");
     if (!read_buckets(get(v, "b"), blob, &size))
         return bad_message(err, "a sample has wrong buckets");
@@ -450,7 +470,7 @@ static bitnet_status put_value(store *s, run_entry *e, int64_t seq, const cJSON 
     if (!m) return bad_message(err, "a sample is of no metric that its run announced");
     if (!is_plain && get(v, "labels") && !print_labels(get(v, "labels"), labels))
         return bad_message(err, "a sample has wrong labels");
-    bitnet_status st = find_series(s, e, m, labels, &series, err);
+    bitnet_status st = find_series(s, e, m, labels, seq, &series, err);
     return st < 0 ? st : put_sample(s, e, seq, series, v, err);
 }
 
@@ -477,6 +497,7 @@ static bitnet_status put_window(store *s, run_entry *e, int64_t seq, const cJSON
 static bitnet_status put_op(store *s, run_entry *e, int64_t seq, const cJSON *m,
                             bitnet_error *err) {
     const cJSON *object = get(m, "meta");
+    if (!is_finite(get(m, "duration_s"))) return bad_message(err, "an op lacks its duration");
     char *meta = object ? cJSON_PrintUnformatted(object) : NULL;
     if (object && !meta) return store_no_memory(err);
     bitnet_status st =

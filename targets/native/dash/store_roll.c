@@ -22,8 +22,9 @@ enum {
     MINUTE_MS = 60 * 1000,
     HOUR_MS = 60 * MINUTE_MS,
     IDLE_MS = 2 * MINUTE_MS, /* a run that was silent for so long has no minute going on */
-    WINDOWS_MAX = 600,       /* rolled up in one transaction, at most */
-    SLICE_MS = 10,           /* and what it should take at most */
+    WINDOWS_MIN = 60,        /* rolled up in one transaction: a row is read and written for each */
+    WINDOWS_MAX = 600,       /* series in it, however few its windows are */
+    SLICE_MS = 20,           /* what it should take */
     TRIM_WINDOWS = 200,      /* dropped in one transaction */
     TRIM_SERIES = 64,
     TRIM_EVERY_MS = MINUTE_MS,
@@ -129,7 +130,7 @@ static bitnet_status roll_run_once(store *s, roll_run *r, bool *did, bitnet_erro
     st = STORE_PUSH(s, err, SET_ROLLED, db_i(is_end ? r->last_seq : w.last), db_i(r->number));
     *did = true;
     uint64_t took = now_ms() - start;
-    if (took > SLICE_MS && s->roll_windows > 1) s->roll_windows /= 2;
+    if (took > SLICE_MS && s->roll_windows > WINDOWS_MIN) s->roll_windows /= 2;
     if (took < SLICE_MS / 4 && s->roll_windows < WINDOWS_MAX) s->roll_windows *= 2;
     return st;
 }
@@ -325,6 +326,7 @@ static bitnet_status trim_slice(store *s, int64_t wall_ms, bool *did, bitnet_err
         s->trim_series = 0;
     }
     if (st == BITNET_DONE) {
+        st = STORE_PUSH(s, err, DROP_EVENTS, db_i(wall_ms - s->keep.hour_ms));
         s->trim_run = s->trim_series = 0;
         s->next_trim_ms = wall_ms + TRIM_EVERY_MS;
     }
@@ -377,7 +379,7 @@ bitnet_status store_maintain(store *s, int64_t wall_ms, uint32_t budget_ms, bitn
     bitnet_status (*const slices[])(store *, int64_t, bool *,
                                     bitnet_error *) = {roll_slice, trim_slice, fit_slice};
     uint64_t until = now_ms() + budget_ms;
-    if (!s->roll_windows) s->roll_windows = WINDOWS_MAX / 10;
+    if (!s->roll_windows) s->roll_windows = 2 * WINDOWS_MIN;
     for (bool did = true; did;) {
         did = false;
         for (size_t i = 0; i < sizeof slices / sizeof *slices && !did; i++) {

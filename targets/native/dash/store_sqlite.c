@@ -34,6 +34,7 @@ enum {
     CHECK_MS = 2000,                  /* for looking at the data after a failed write */
     STEPS_BETWEEN_LOOKS = 4000,       /* virtual machine steps between looks at the clock */
     PAGES_A_SHRINK = 64,
+    PAGES_LEFT_FREE = 8, /* for what is written next */
 };
 
 struct db_rows {
@@ -75,6 +76,9 @@ static bitnet_status fail(db *d, bitnet_error *err, int rc) {
         return bitnet_fail(err, BITNET_E_CANCELLED, "store.deadline",
                            "reading the history took longer than the %" PRIu32 " ms allowed",
                            d->deadline_ms);
+    case SQLITE_CONSTRAINT:
+        return bitnet_fail(err, BITNET_E_INVAL, "store.message",
+                           "the message does not fit what is in the history: %s", why);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return bitnet_fail(err, BITNET_E_IO, "store.busy", "%s is in use by another program", path);
@@ -226,10 +230,9 @@ static int open_immutable(db *d) {
     return sqlite3_open_v2(uri, &d->sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
 }
 
-static int open_file(db *d, bool is_new) {
+static int open_file(db *d) {
     int flags =
         SQLITE_OPEN_NOMUTEX | (d->is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-    if (is_new) flags |= SQLITE_OPEN_CREATE;
     int rc = sqlite3_open_v2(d->path, &d->sqlite, flags, NULL);
     if (rc != SQLITE_OK || !d->is_read_only) return rc;
     rc = sqlite3_exec(d->sqlite, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
@@ -237,8 +240,8 @@ static int open_file(db *d, bool is_new) {
                                                                             : rc;
 }
 
-static bitnet_status connect_to(db *d, bool is_new, bitnet_error *err) {
-    int rc = open_file(d, is_new);
+static bitnet_status connect_to(db *d, bitnet_error *err) {
+    int rc = open_file(d);
     if (rc != SQLITE_OK) return fail(d, err, rc);
     sqlite3_extended_result_codes(d->sqlite, 1);
     sqlite3_busy_timeout(d->sqlite, BUSY_MS);
@@ -250,7 +253,9 @@ static bitnet_status connect_to(db *d, bool is_new, bitnet_error *err) {
     return sqlite_exec(d, "PRAGMA mmap_size = 0; PRAGMA cell_size_check = ON", err);
 }
 
+/* A version in one transaction, its number in the header included; the first also says whose it is. */
 static bitnet_status migrate(db *d, int64_t version, bitnet_error *err) {
+    static_assert(STORE_APPLICATION_ID == 1651797620, "the pragma takes no expression");
     bitnet_status st = BITNET_OK;
     char bump[64];
     for (; st >= 0 && version < DB_SCHEMA_VERSION; version++) {
@@ -267,18 +272,12 @@ static bitnet_status migrate(db *d, int64_t version, bitnet_error *err) {
     return st;
 }
 
-/* A new file gets its name, its tables and its version in one transaction, before there is a log:
- * the header tells from the first moment that it is ours. */
-static bitnet_status settle(db *d, bool is_new, bitnet_error *err) {
-    static_assert(STORE_APPLICATION_ID == 1651797620, "the pragma takes no expression");
+static bitnet_status check_version(db *d, bitnet_error *err) {
     int64_t version = 0, id = 0;
-    char settings[256];
-    bitnet_status st = BITNET_OK;
-    if (is_new) st = sqlite_exec(d, "PRAGMA auto_vacuum = INCREMENTAL", err);
-    if (st >= 0) st = ask(d, "PRAGMA user_version", &version, err);
+    bitnet_status st = ask(d, "PRAGMA user_version", &version, err);
     if (st >= 0) st = ask(d, "PRAGMA application_id", &id, err);
     if (st < 0) return st;
-    if (!is_new && id != STORE_APPLICATION_ID)
+    if (id != STORE_APPLICATION_ID)
         return bitnet_fail(err, BITNET_E_FORMAT, "store.foreign",
                            "%s is not a history of bitnet; it was left as it is", d->path);
     if (version > DB_SCHEMA_VERSION)
@@ -291,9 +290,15 @@ static bitnet_status settle(db *d, bool is_new, bitnet_error *err) {
                            "%s has version %" PRId64 " of the tables; it is brought to %d when it "
                            "is next written",
                            d->path, version, DB_SCHEMA_VERSION);
-    if (d->is_read_only) return sqlite_exec(d, "PRAGMA query_only = ON", err);
-    st = migrate(d, version, err);
+    return d->is_read_only ? BITNET_OK : migrate(d, version, err);
+}
+
+/* Once the file is known to be ours. */
+static bitnet_status settle(db *d, bitnet_error *err) {
+    char settings[256];
+    bitnet_status st = check_version(d, err);
     if (st < 0) return st;
+    if (d->is_read_only) return sqlite_exec(d, "PRAGMA query_only = ON", err);
     sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     snprintf(settings, sizeof settings,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -%d;"
@@ -302,21 +307,49 @@ static bitnet_status settle(db *d, bool is_new, bitnet_error *err) {
     return sqlite_exec(d, settings, err);
 }
 
+static bitnet_status sync_folder(const char *path, bitnet_error *err) {
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+             slash ? path : ".");
+    int fd = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    bitnet_status st = ok ? BITNET_OK : fail_os(err, "store.create", "cannot sync", folder);
+    if (fd >= 0) close(fd);
+    return st;
+}
+
+/* Made under another name and then given its own, so that what has the name is whole and ours: a
+ * process that ends half way leaves nothing that the next one would take for a stranger's. */
+static bitnet_status create_file(db *d, bitnet_error *err) {
+    char name[PATH_MAX];
+    memcpy(name, d->path, sizeof name);
+    if ((size_t)snprintf(d->path, sizeof d->path, "%s.new", name) >= sizeof d->path)
+        return bitnet_fail(err, BITNET_E_INVAL, "store.path",
+                           "the path of the history is too long");
+    unlink(d->path);
+    int fd = open(d->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bitnet_status st = BITNET_OK;
+    if (fd < 0)
+        st = fail_os(err, errno == EROFS ? "store.read_only" : "store.create", "cannot create",
+                     d->path);
+    else
+        close(fd);
+    if (st >= 0) st = connect_to(d, err);
+    if (st >= 0) st = sqlite_exec(d, "PRAGMA auto_vacuum = INCREMENTAL", err);
+    if (st >= 0) st = migrate(d, 0, err);
+    disconnect(d);
+    if (st >= 0 && rename(d->path, name) != 0)
+        st = fail_os(err, "store.create", "cannot create", name);
+    memcpy(d->path, name, sizeof name);
+    return st < 0 ? st : sync_folder(name, err);
+}
+
 static void sqlite_close(db *d) {
     if (!d) return;
     disconnect(d);
     if (d->lock >= 0) close(d->lock);
     free(d);
-}
-
-/* Creates an empty file of the right mode for SQLite to fill. */
-static bitnet_status create_file(const char *path, bitnet_error *err) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail_os(err, errno == EROFS ? "store.read_only" : "store.create", "cannot create",
-                       path);
-    close(fd);
-    return BITNET_OK;
 }
 
 static bitnet_status sqlite_open(db **out, const db_options *o, bitnet_error *err) {
@@ -335,9 +368,9 @@ static bitnet_status sqlite_open(db **out, const db_options *o, bitnet_error *er
         st = bitnet_fail(err, BITNET_E_NOENT, "store.none", "there is no history in %s", d->path);
     if (st >= 0 && !o->is_read_only) st = check_file_system(d->path, err);
     if (st >= 0 && !o->is_read_only) st = take_lock(d, err);
-    if (st >= 0 && is_new) st = create_file(d->path, err);
-    if (st >= 0) st = connect_to(d, is_new, err);
-    if (st >= 0) st = settle(d, is_new, err);
+    if (st >= 0 && is_new) st = create_file(d, err);
+    if (st >= 0) st = connect_to(d, err);
+    if (st >= 0) st = settle(d, err);
     if (st < 0) {
         sqlite_close(d);
         return st;
@@ -353,8 +386,8 @@ static bitnet_status sqlite_reopen(db *d, bitnet_error *err) {
     bitnet_status st = check_header(d->path, &is_new, err);
     if (st >= 0 && is_new)
         st = bitnet_fail(err, BITNET_E_IO, "store.gone", "%s was removed or emptied", d->path);
-    if (st >= 0) st = connect_to(d, false, err);
-    if (st >= 0) st = settle(d, false, err);
+    if (st >= 0) st = connect_to(d, err);
+    if (st >= 0) st = settle(d, err);
     if (st < 0) return st;
     sqlite3_stmt *stmt = NULL;
     d->late_ms = now_ms() + CHECK_MS;
@@ -468,7 +501,7 @@ static bitnet_status sqlite_shrink(db *d, uint32_t budget_ms, bitnet_error *err)
     uint64_t until = now_ms() + budget_ms;
     snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", PAGES_A_SHRINK);
     bitnet_status st = ask(d, "PRAGMA freelist_count", &n_free, err);
-    for (; st >= 0 && n_free >= PAGES_A_SHRINK && now_ms() < until; n_free -= PAGES_A_SHRINK)
+    for (; st >= 0 && n_free > PAGES_LEFT_FREE && now_ms() < until; n_free -= PAGES_A_SHRINK)
         st = sqlite_exec(d, sql, err);
     return st;
 }

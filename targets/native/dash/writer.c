@@ -34,7 +34,7 @@ typedef struct queued {
     cJSON *json;
     int64_t wall_ms;
     size_t size;
-    bool is_refused; /* the store cannot keep it; skipped when the batch is tried again */
+    bool is_replaced, is_refused; /* by a gap; not even that could be kept */
     char instance[STORE_INSTANCE_MAX];
 } queued;
 
@@ -111,29 +111,53 @@ static size_t tree_size(const cJSON *item) {
 
 /* --- the thread: one batch --- */
 
-static void say(writer *w, const char *line) {
+static void say_error(writer *w, const char *what, const bitnet_error *err) {
+    char line[360];
     uint64_t now = now_ms();
     if (!w->desc.log || (w->has_logged && now - w->logged_ms < LOG_EVERY_MS)) return;
     w->has_logged = true;
     w->logged_ms = now;
+    snprintf(line, sizeof line, "%s: %s [%s]", what, err->text, err->id);
     w->desc.log(w->desc.user, line);
 }
 
-/* Whether the message is at fault, not the store: then the rest of the batch goes without it. */
-static bool is_message_fault(bitnet_status st) {
-    return st == BITNET_E_INVAL;
+/* The store cannot take it: a gap takes its number, or nothing when it has none. */
+static void refuse(queued *i) {
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(i->json, "m");
+    const cJSON *s = cJSON_GetObjectItemCaseSensitive(i->json, "s");
+    int n = m || s ? cJSON_GetArraySize(m) + cJSON_GetArraySize(s) : 1;
+    double seq = (double)store_message_seq(i->json);
+    cJSON *gap = seq >= 1 && !i->is_replaced ? cJSON_CreateObject() : NULL;
+    if (gap && cJSON_AddStringToObject(gap, "type", "gap") &&
+        cJSON_AddNumberToObject(gap, "seq", seq) && cJSON_AddNumberToObject(gap, "to", seq) &&
+        cJSON_AddNumberToObject(gap, "n", n) && cJSON_AddStringToObject(gap, "reason", "refused")) {
+        cJSON_Delete(i->json);
+        i->json = gap;
+        i->is_replaced = true;
+    } else {
+        cJSON_Delete(gap);
+        i->is_refused = true;
+    }
 }
 
-static bitnet_status put_batch(writer *w, uint64_t *n_duplicates, bitnet_error *err) {
+/* *was_refused: messages were at fault, not the store. They are all found in one go, which then comes
+ * to nothing; the next does without them. */
+static bitnet_status put_batch(writer *w, uint64_t *n_duplicates, bool *was_refused,
+                               bitnet_error *err) {
+    *n_duplicates = 0;
+    *was_refused = false;
     bitnet_status st = store_begin(w->desc.store, err);
     for (queued *i = w->batch.first; i && st >= 0; i = i->next) {
         if (i->is_refused) continue;
         st = store_put(w->desc.store, i->instance, i->json, i->wall_ms, err);
         if (st == BITNET_DONE) ++*n_duplicates;
-        if (is_message_fault(st)) i->is_refused = true;
+        if (st != BITNET_E_INVAL) continue;
+        refuse(i);
+        *was_refused = true;
+        st = BITNET_OK;
     }
-    if (st >= 0) st = store_commit(w->desc.store, err);
-    if (st < 0) store_rollback(w->desc.store);
+    if (st >= 0 && !*was_refused) st = store_commit(w->desc.store, err);
+    if (st < 0 || *was_refused) store_rollback(w->desc.store);
     return st;
 }
 
@@ -164,7 +188,7 @@ static void batch_done(writer *w, uint64_t n_duplicates) {
     for (queued *i = done.first; i; i = i->next) {
         note_commit(w, i);
         w->bytes -= i->size;
-        if (i->is_refused)
+        if (i->is_refused || i->is_replaced)
             w->status.n_refused++;
         else
             w->status.n_committed++;
@@ -181,13 +205,11 @@ static void batch_done(writer *w, uint64_t n_duplicates) {
 }
 
 static void batch_failed(writer *w, const bitnet_error *err) {
-    char line[300];
     pthread_mutex_lock(&w->lock);
     w->status.state = strcmp(err->id, "store.full") == 0 ? WRITER_STORE_FULL : WRITER_IO_ERROR;
     snprintf(w->status.sentence, sizeof w->status.sentence, "%s", err->text);
     pthread_mutex_unlock(&w->lock);
-    snprintf(line, sizeof line, "the history is not being written: %s [%s]", err->text, err->id);
-    say(w, line);
+    say_error(w, "the history is not being written", err);
     uint32_t next = w->retry_ms ? 2 * w->retry_ms : RETRY_FIRST_MS;
     w->retry_ms = next < RETRY_LAST_MS ? next : RETRY_LAST_MS;
 }
@@ -195,12 +217,12 @@ static void batch_failed(writer *w, const bitnet_error *err) {
 static void write_batch(writer *w) {
     bitnet_error err = {0};
     uint64_t n_duplicates = 0;
+    bool was_refused = false;
     bitnet_status st = w->retry_ms ? store_recover(w->desc.store, &err) : BITNET_OK;
-    if (st >= 0) st = put_batch(w, &n_duplicates, &err);
-    while (is_message_fault(st)) {
-        say(w, err.text);
-        n_duplicates = 0;
-        st = put_batch(w, &n_duplicates, &err);
+    if (st >= 0) st = put_batch(w, &n_duplicates, &was_refused, &err);
+    while (st >= 0 && was_refused) {
+        say_error(w, "a message is not kept", &err);
+        st = put_batch(w, &n_duplicates, &was_refused, &err);
     }
     if (st < 0)
         batch_failed(w, &err);
@@ -343,9 +365,11 @@ bool writer_put(writer *w, const char *instance, struct message *m, int64_t wall
 int writer_take_commits(writer *w, writer_commit *out, int cap) {
     pthread_mutex_lock(&w->lock);
     int n = w->n_commits < cap ? w->n_commits : cap;
-    memcpy(out, w->commits, (size_t)n * sizeof *out);
-    w->n_commits -= n;
-    memmove(w->commits, w->commits + n, (size_t)w->n_commits * sizeof *out);
+    if (n) {
+        memcpy(out, w->commits, (size_t)n * sizeof *out);
+        w->n_commits -= n;
+        memmove(w->commits, w->commits + n, (size_t)w->n_commits * sizeof *out);
+    }
     pthread_mutex_unlock(&w->lock);
     return n;
 }

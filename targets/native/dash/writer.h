@@ -7,7 +7,8 @@
  * Messages are committed in batches, every 100 ms or 5,000 of them, in the order in which they were
  * put. What could not be written is kept and tried again, a second apart at most, with nothing
  * acknowledged meanwhile; after a failed write or sync the database is opened anew and looked at
- * before. In the time between batches the thread rolls up and forgets (store_maintain).
+ * before. A message that the store cannot take is replaced by a gap of reason "refused", so that its number
+ * is accounted for. In the time between batches the thread rolls up and forgets (store_maintain).
  *
  * The functions may be called from any one thread; the callbacks are called from the writer's and
  * must not call back. Clocks are the system's.

@@ -4,7 +4,7 @@
  * Codes made here: fetch.http, fetch.network, fetch.length, blob.read (the bytes did not come), load.sha256
  * (others came), storage.busy (a tab loads it), wasm.tier, wasm.selftest, wasm.start, wasm.trap, worker.failed (the
  * module), session.memory (the browser gave too little), predict.header, options, track.url, chat.role,
- * aborted (an evaluation), model.disposed.
+ * aborted (an evaluation), profile.closed, model.disposed.
  */
 export class BitnetError extends Error {
   override readonly name = "BitnetError";

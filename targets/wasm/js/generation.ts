@@ -84,11 +84,12 @@ export class WorkerGeneration implements Generation {
     });
     this.cancel = () => stop(client, call.id, request.flag);
     const stopListening = whenAborted(options.signal, this.cancel);
-    this.result = call.done.then(({ text: tail, finishReason, usage, timings }) => {
+    this.result = call.done.then(({ text: tail, finishReason, usage, timings, metrics }) => {
       if (tail !== "") take([{ token: -1, text: tail }]);
       if (callbackError) throw callbackError.error;
       this.queue.close();
-      return { text, promptTokenIds, tokenIds, finishReason, usage, timings, seed: String(request.seed) };
+      const seed = String(request.seed);
+      return { text, promptTokenIds, tokenIds, finishReason, usage, timings, metrics, seed };
     });
     /* Those who only iterate get the error there; it must not count as unhandled here. */
     this.result.catch((error: unknown) => this.queue.fail(error)).finally(stopListening);

@@ -51,6 +51,8 @@ export interface Glue {
   _bitnet_session_event_prompt(session: number): number;
   _bitnet_session_event_n_prompt(session: number): number;
   _bitnet_session_event_end(session: number): number;
+  _bitnet_session_metrics(session: number): number;
+  _bitnet_session_reset_metrics(session: number): void;
   _bitnet_session_tokenize(
     session: number,
     text: number,
@@ -76,6 +78,13 @@ export interface Glue {
   _bitnet_session_track_take(session: number): number;
   _bitnet_session_js_heap(session: number, bytes: number): void;
   _bitnet_session_pump(session: number): void;
+  _bitnet_session_profile_open(session: number, spansCap: number, read: number, i8: number, f32: number): number;
+  _bitnet_session_profile_close(session: number): void;
+  _bitnet_session_profile_label(session: number, kernel: number): number;
+  _bitnet_session_profile_kernel(session: number, kernel: number, phase: number): number;
+  _bitnet_session_profile_layer(session: number, layer: number): number;
+  _bitnet_session_profile_spans(session: number, thread: number): number;
+  _bitnet_session_profile_clear(session: number): void;
   _bitnet_hash_create(): number;
   _bitnet_hash_update(hash: number, bytes: number, size: number): void;
   _bitnet_hash_final(hash: number, digest: number): void;
@@ -113,7 +122,7 @@ export function textAt(memory: WebAssembly.Memory, pointer: number): string {
 export const ProbeKind = { read: 0, tern: 1, prompt: 2, f16: 3, scan: 4, floats: 5, fork: 6 } as const;
 export type ProbeKind = (typeof ProbeKind)[keyof typeof ProbeKind];
 
-/** Rates of this machine in a module that has started (targets/wasm/probe/probe.h). */
+/** Rates of this machine in a module that has started (targets/rates.h). */
 export class RateProbe {
   private constructor(
     private readonly glue: Glue,

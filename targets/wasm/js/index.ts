@@ -15,6 +15,7 @@ import type { HeadSource } from "./header.js";
 import { watchHeap } from "./heap.js";
 import { IS_NODE, startWorker } from "./host.js";
 import { makeStopFlag, WorkerClient, type GenerateRequest, type LoadRequest, type Notice } from "./rpc.js";
+import { measureBounds, WorkerProfile } from "./profiling.js";
 import { absoluteUrl, entryUrl } from "./storage.js";
 import type { TrackerMessage } from "./tracker.js";
 import { CACHE_MODES, CACHE_TYPES, ROLES, SAMPLER_OPTIONS, SWITCHES, TIERS } from "./types.js";
@@ -24,6 +25,8 @@ import type {
   Generation,
   LoadOptions,
   LoadProgress,
+  MachineBounds,
+  Metrics,
   Model,
   ModelInfo,
   ModelSource,
@@ -32,11 +35,14 @@ import type {
   PredictOptions,
   Prediction,
   PredictSource,
+  Profile,
+  ProfileOptions,
   TokenizeOptions,
   TrackOptions,
 } from "./types.js";
 
 export { BitnetError } from "./errors.js";
+export { METRIC_DEFINITIONS } from "./metrics.gen.js";
 export { storage } from "./storage.js";
 export * from "./types.js";
 export type { TrackerMessage } from "./tracker.js";
@@ -44,6 +50,8 @@ export type { TrackerMessage } from "./tracker.js";
 /* For `await using`; not every engine has the symbol, and compilers make it up where there is none. */
 const ASYNC_DISPOSE: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose");
 const MAX_THREADS = 64;
+const DEFAULT_EVENTS = 200_000; /* of a trace: 30 MB */
+const MAX_EVENTS = 2_000_000; /* 96 MB while they wait to be saved */
 const SEED_LIMIT = 2n ** 64n;
 
 function refuse(what: string): never {
@@ -186,11 +194,14 @@ function listener(track: TrackOptions | undefined): (notice: Notice) => void {
 
 class WorkerModel implements Model {
   private disposal: Promise<void> | undefined;
+  private bounds: Promise<MachineBounds> | undefined;
 
+  /** Where from: of the worker and the modules, for one more. */
   constructor(
     private readonly client: WorkerClient,
     readonly info: ModelInfo,
     private readonly stopWatching: () => void,
+    private readonly from: { workerUrl: string | undefined; baseUrl: string | undefined },
   ) {}
 
   generate(prompt: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
@@ -240,12 +251,27 @@ class WorkerModel implements Model {
     }
   }
 
+  metrics(): Promise<Metrics> {
+    return this.client.call({ op: "metrics" }).done;
+  }
+
+  resetMetrics(): Promise<void> {
+    return this.client.call({ op: "resetMetrics" }).done;
+  }
+
   saveState(): Promise<ArrayBuffer> {
     return this.client.call({ op: "saveState" }).done;
   }
 
   loadState(state: ArrayBuffer): Promise<void> {
     return this.client.call({ op: "loadState", state }).done;
+  }
+
+  async profile({ maxEvents = DEFAULT_EVENTS }: ProfileOptions = {}): Promise<Profile> {
+    checkInteger("maxEvents", maxEvents, 1, MAX_EVENTS);
+    this.bounds ??= measureBounds(this.from.workerUrl, this.from.baseUrl, this.info);
+    this.bounds.catch(() => (this.bounds = undefined));
+    return WorkerProfile.open(this.client, await this.bounds, maxEvents);
   }
 
   [ASYNC_DISPOSE](): Promise<void> {
@@ -303,7 +329,7 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
     const info = await call.done;
     const isTracked = options.track !== undefined;
     const stopWatching = isTracked ? watchHeap((bytes) => client.call({ op: "jsHeap", bytes }).done) : () => undefined;
-    return new WorkerModel(client, info, stopWatching);
+    return new WorkerModel(client, info, stopWatching, { workerUrl: workerUrl(options), baseUrl: request.baseUrl });
   } catch (error) {
     client.terminate(new BitnetError("worker.failed", "The model was not loaded."));
     signal?.throwIfAborted();

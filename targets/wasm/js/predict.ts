@@ -32,8 +32,13 @@ function sample(probe: RateProbe, kind: ProbeKind, piece: number, ms: number): n
   return Array.from({ length: SAMPLES }, () => probe.rate(kind, piece, ms));
 }
 
+/** Of the buffer that stands for a model. */
+export function bufferSize(tokenBytes: number): number {
+  return clamp(tokenBytes, LEAST_BUFFER, MOST_BUFFER);
+}
+
 /** undefined: there was no memory to measure in. */
-function withProbe<T>(instance: Instance, size: number, threads: number, use: (probe: RateProbe) => T): T | undefined {
+export function withProbe<T>(instance: Instance, size: number, threads: number, use: (probe: RateProbe) => T): T | undefined {
   let probe: RateProbe | undefined;
   for (let bytes = size; !probe && bytes >= LEAST_BUFFER; bytes /= 2) probe = RateProbe.create(instance, bytes);
   if (!probe) return undefined;
@@ -47,7 +52,7 @@ function withProbe<T>(instance: Instance, size: number, threads: number, use: (p
 
 /** On a buffer of the model's size, in pieces of its products' size. */
 function measure(instance: Instance, plan: ModelPlan, tier: Tier, threads: number): ProbeRates {
-  const size = clamp(plan.tokenBytes, LEAST_BUFFER, MOST_BUFFER);
+  const size = bufferSize(plan.tokenBytes);
   const product = clamp(plan.ternaryBytes / (plan.nLayer * PRODUCTS_PER_LAYER), LEAST_PIECE, MOST_PIECE);
   const headKind = usesStagedHead(plan, tier) ? ProbeKind.scan : ProbeKind.f16;
   const rates = withProbe(instance, size, threads, (probe) => ({

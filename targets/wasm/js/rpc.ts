@@ -10,21 +10,21 @@ import type { RawSource } from "./download.js";
 import { BitnetError, errorFrom, type ErrorData } from "./errors.js";
 import type { HeadSource } from "./header.js";
 import type { WorkerPort } from "./host.js";
-import type { LoadHow, SessionRequest } from "./session.js";
+import type { LoadHow, SessionEnd, SessionRequest } from "./session.js";
 import type {
   CacheMode,
   ChatMessage,
-  FinishReason,
   GeneratedToken,
   LoadProgress,
+  MachineBounds,
+  Metrics,
   ModelInfo,
   Perplexity,
   PerplexityProgress,
   Prediction,
+  ProfileReport,
   Tier,
-  Timings,
   TrackState,
-  Usage,
 } from "./types.js";
 
 /** One word, 0 until it is to stop; undefined where no memory can be shared. */
@@ -64,6 +64,27 @@ export interface PredictRequest extends Pick<LoadRequest, "threads" | "tier" | "
   source: HeadSource;
 }
 
+export type { MachineBounds };
+export interface MeasureRequest extends Pick<LoadRequest, "threads" | "tier" | "baseUrl"> {
+  tokenBytes: number;
+}
+
+/** What a page did, in milliseconds of its performance.now(); with an id: what it waited for meanwhile. */
+export interface PageEvent {
+  id?: number;
+  name: string;
+  begin: number;
+  end: number;
+  args: Record<string, unknown>;
+}
+
+/** What to add to the page's performance.now() to have the worker's, and by how much that may be wrong. */
+export interface PageClock {
+  offset: number;
+  error: number;
+  by: string;
+}
+
 export type Request =
   | LoadRequest
   | PredictRequest
@@ -72,17 +93,22 @@ export type Request =
   | { op: "tokenize"; text: string; bos: boolean; special: boolean }
   | { op: "detokenize"; tokenIds: readonly number[] }
   | { op: "chatTemplate"; messages: readonly ChatMessage[] }
+  | { op: "metrics" }
+  | { op: "resetMetrics" }
   | { op: "saveState" }
   | { op: "loadState"; state: ArrayBuffer }
   | { op: "jsHeap"; bytes: number }
+  | { op: "clock" }
+  | ({ op: "measure" } & MeasureRequest)
+  | { op: "profile"; bounds: MachineBounds; maxEvents: number }
+  | { op: "profileReport" }
+  | { op: "profileTrace"; page: readonly PageEvent[]; clock: PageClock }
+  | { op: "profileStop" }
   | { op: "abort"; target: number }
   | { op: "dispose" };
 
-export interface GenerateEnd {
+export interface GenerateEnd extends SessionEnd {
   text: string;
-  finishReason: FinishReason;
-  usage: Usage;
-  timings: Timings;
 }
 
 /** What "done" carries, by request. */
@@ -94,9 +120,17 @@ export interface Results {
   tokenize: number[];
   detokenize: string;
   chatTemplate: string;
+  metrics: Metrics;
+  resetMetrics: undefined;
   saveState: ArrayBuffer;
   loadState: undefined;
   jsHeap: undefined;
+  clock: { now: number; origin: number };
+  measure: MachineBounds;
+  profile: undefined;
+  profileReport: ProfileReport;
+  profileTrace: Blob;
+  profileStop: undefined;
   abort: undefined;
   dispose: undefined;
 }
@@ -113,12 +147,16 @@ export type Notice = { id: 0; type: "track"; track: TrackState } | { id: 0; type
 type EventReply = Exclude<Reply, { type: "done" | "error" }>;
 
 interface Pending {
+  op: string;
+  begin: number;
   onEvent: (reply: EventReply) => void;
   resolve: (value: never) => void;
   reject: (error: BitnetError) => void;
 }
 
 export class WorkerClient {
+  /** Told what the page does for requests, while somebody wants to know. */
+  observer: ((event: PageEvent) => void) | undefined;
   private readonly pending = new Map<number, Pending>();
   private lastId = 0;
   private dead: BitnetError | undefined;
@@ -128,7 +166,7 @@ export class WorkerClient {
     private readonly onNotice: (notice: Notice) => void,
   ) {
     const onFailure = (what: string): void => this.fail(new BitnetError("worker.failed", what));
-    worker.listen((message) => this.receive(message as Reply | Notice), onFailure);
+    worker.listen((message) => this.observe(message as Reply | Notice), onFailure);
   }
 
   /** The id is for abort. */
@@ -140,9 +178,11 @@ export class WorkerClient {
     const id = ++this.lastId;
     const done = new Promise<Results[R["op"]]>((resolve, reject) => {
       if (this.dead) return reject(this.dead);
+      const begin = performance.now();
       this.worker.post({ id, ...request }, transfer); /* throws for what cannot be cloned, which nobody will answer */
-      this.pending.set(id, { onEvent, resolve, reject });
+      this.pending.set(id, { op: request.op, begin, onEvent, resolve, reject });
       this.worker.keepAlive(true);
+      this.observer?.({ name: `request ${request.op}`, begin, end: performance.now(), args: {} });
     });
     return { id, done };
   }
@@ -153,12 +193,27 @@ export class WorkerClient {
     this.fail(error);
   }
 
+  /** The last request was answered. */
+  end(): void {
+    this.terminate(new BitnetError("aborted", "The worker was ended."));
+  }
+
+  private observe(reply: Reply | Notice): void {
+    if (!this.observer) return this.receive(reply);
+    const begin = performance.now();
+    this.receive(reply);
+    const args = reply.type === "tokens" ? { tokens: reply.tokens.length } : {};
+    this.observer({ name: `receive ${reply.type}`, begin, end: performance.now(), args });
+  }
+
   private receive(reply: Reply | Notice): void {
     if (reply.type === "track" || reply.type === "report") return this.onNotice(reply);
     const pending = this.pending.get(reply.id);
     if (!pending) return;
     if (reply.type !== "done" && reply.type !== "error") return pending.onEvent(reply);
     this.pending.delete(reply.id);
+    const { op: name, begin } = pending;
+    this.observer?.({ id: reply.id, name, begin, end: performance.now(), args: {} });
     if (this.pending.size === 0) this.worker.keepAlive(false);
     if (reply.type === "done") pending.resolve(reply.value as never);
     else pending.reject(errorFrom(reply.error));

@@ -11,6 +11,9 @@ import type {
   CacheType,
   ChatMessage,
   FinishReason,
+  KernelWork,
+  LayerWork,
+  Metrics,
   ModelInfo,
   PerplexityProgress,
   Switch,
@@ -65,10 +68,18 @@ export interface SessionRequest {
   seed: bigint;
 }
 
+/** How a generation ended, and what was measured of it. */
+export interface SessionEnd {
+  finishReason: FinishReason;
+  usage: Usage;
+  timings: Timings;
+  metrics: Metrics;
+}
+
 export type SessionEvent =
   | { kind: "prompt"; request: number; tokenIds: number[] }
   | { kind: "token"; request: number; token: number; text: string }
-  | { kind: "end"; request: number; text: string; finishReason: FinishReason; usage: Usage; timings: Timings }
+  | ({ kind: "end"; request: number; text: string } & SessionEnd)
   | { kind: "error"; request: number; error: BitnetError };
 
 const EVENT_PROMPT = 1;
@@ -78,6 +89,7 @@ const TOKENIZE_SPECIAL = 2;
 export const HEAP_MAX = 2 ** 32 - 65536;
 const HASH_STEP = 8 << 20;
 const STATUS_DONE = 1;
+export const SPAN_SIZE = 48; /* of a bitnet_span (bitnet/profile.h); trace.ts reads it */
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
 export class Session {
@@ -208,14 +220,20 @@ export class Session {
     if (kind === EVENT_TOKEN) {
       return { kind: "token", request, token: this.glue._bitnet_session_event_token(this.self), text };
     }
-    const end = JSON.parse(this.text(this.glue._bitnet_session_event_end(this.self))) as {
-      finish_reason: FinishReason | "error";
-      usage: Usage;
-      timings: Timings;
-    };
-    if (end.finish_reason === "error") return { kind: "error", request, error: this.error() };
-    const { finish_reason: finishReason, usage, timings } = end;
-    return { kind: "end", request, text, finishReason, usage, timings };
+    const { finish_reason: finishReason, ...measured } = JSON.parse(
+      this.text(this.glue._bitnet_session_event_end(this.self)),
+    ) as Omit<SessionEnd, "finishReason"> & { finish_reason: FinishReason | "error" };
+    if (finishReason === "error") return { kind: "error", request, error: this.error() };
+    return { kind: "end", request, text, finishReason, ...measured };
+  }
+
+  /** Of all requests that have ended since load, or since the last reset. */
+  metrics(): Metrics {
+    return JSON.parse(this.text(this.glue._bitnet_session_metrics(this.self))) as Metrics;
+  }
+
+  resetMetrics(): void {
+    this.glue._bitnet_session_reset_metrics(this.self);
   }
 
   tokenize(text: string, bos: boolean, special: boolean): number[] {
@@ -324,6 +342,71 @@ export class Session {
       this.glue.stackRestore(stack);
       throw error;
     }
+  }
+
+  /* ---- profile ---- */
+
+  profileOpen(spansCap: number, bytesPerSecond: number, int8OperationsPerSecond: number): void {
+    const { glue, self } = this;
+    this.check(glue._bitnet_session_profile_open(self, spansCap, bytesPerSecond, int8OperationsPerSecond, 0));
+  }
+
+  profileClose(): void {
+    this.glue._bitnet_session_profile_close(this.self);
+  }
+
+  profileLabels(): string[] {
+    const labels: string[] = [];
+    for (let i = 0; ; i++) {
+      const at = this.glue._bitnet_session_profile_label(this.self, i);
+      if (at === 0) return labels;
+      labels.push(this.text(at));
+    }
+  }
+
+  /** phase 0 is prefill, 1 decode. */
+  profileKernel(kernel: number, phase: number): Omit<KernelWork, "kernel"> {
+    return this.work(this.glue._bitnet_session_profile_kernel(this.self, kernel, phase));
+  }
+
+  profileLayers(): LayerWork[] {
+    const layers: LayerWork[] = [];
+    for (let layer = 0; ; layer++) {
+      const at = this.glue._bitnet_session_profile_layer(this.self, layer);
+      if (at === 0) return layers;
+      layers.push({ layer, ...this.work(at) });
+    }
+  }
+
+  /** A copy of what one thread told since the last clear, and its clock, in ns; error -1: not known. undefined past the
+   * last thread. */
+  profileSpans(thread: number): { rows: Uint8Array; offset: number; error: number; nDropped: number } | undefined {
+    const at = this.glue._bitnet_session_profile_spans(this.self, thread) >>> 0;
+    if (at === 0) return undefined;
+    const view = new DataView(this.memory.buffer, at, 32);
+    const [span, n] = [view.getUint32(0, true), view.getInt32(4, true)];
+    const rows = this.heap().slice(span, span + n * SPAN_SIZE);
+    const [offset, error] = [view.getFloat64(8, true), view.getFloat64(16, true)];
+    return { rows, offset, error, nDropped: view.getFloat64(24, true) };
+  }
+
+  profileClear(): void {
+    this.glue._bitnet_session_profile_clear(this.self);
+  }
+
+  heapSize(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /** A bitnet_work. */
+  private work(pointer: number): Omit<KernelWork, "kernel"> {
+    const view = new DataView(this.memory.buffer, pointer >>> 0, 56);
+    const [calls, ns, bytes, activationBytes, int8, f32] = [0, 8, 16, 24, 32, 40].map((field) =>
+      Number(view.getBigUint64(field, true)),
+    ) as [number, number, number, number, number, number];
+    const [seconds, least] = [ns * 1e-9, view.getFloat64(48, true)];
+    const roofline = least > 0 && seconds > 0 ? least / seconds : undefined;
+    return { calls, seconds, bytes, activationBytes, operations: int8 + f32, roofline };
   }
 
   /* ---- the heap ---- */

@@ -2,7 +2,10 @@
  *
  * Names that also occur in `bitnet run --json` are spelled as there.
  */
+import type { Metrics } from "./metrics.gen.js";
 import type { TrackerMessage } from "./tracker.js";
+
+export type { MetricDefinition, Metrics } from "./metrics.gen.js";
 
 declare global {
   interface SymbolConstructor {
@@ -282,7 +285,7 @@ export interface GenerateOptions {
 
 export type FinishReason = "stop" | "length" | "cancelled";
 
-/** See bitnet/engine.h for the definitions. */
+/** As the engine takes them, 0 where there was nothing to take; bitnet/metrics.h has the definitions. */
 export interface Timings {
   n_prompt: number;
   n_prompt_computed: number;
@@ -293,7 +296,9 @@ export interface Timings {
   prefill_s: number;
   ttft_s: number;
   decode_s: number;
+  decode_pass_s: number;
   sample_s: number;
+  detokenize_s: number;
   e2e_s: number;
 }
 
@@ -313,6 +318,8 @@ export interface GenerateResult {
   finishReason: FinishReason;
   usage: Usage;
   timings: Timings;
+  /** What follows from the timings; null where nothing was measured. */
+  metrics: Metrics;
   /** The one that was used; as text, since a number would lose bits. */
   seed: string;
 }
@@ -355,6 +362,57 @@ export interface PerplexityOptions {
   onProgress?: (progress: PerplexityProgress) => void;
 }
 
+/** What this machine can do, from a short probe on as many threads as the model has. */
+export interface MachineBounds {
+  threads: number;
+  /** Of reading a buffer of the model's size, 96 MB at most. */
+  bytesPerSecond: number;
+  /** Multiply-adds of the ternary product, its weights in a cache. */
+  int8OperationsPerSecond: number;
+}
+
+/** docs/profiling.md has the definitions. */
+export interface KernelWork {
+  /** "tern_matmul.ffn_down": the kernel, and the weights' name in the file. */
+  kernel: string;
+  calls: number;
+  seconds: number;
+  /** Of weights, as far as they were read, and of keys and values. */
+  bytes: number;
+  activationBytes: number;
+  /** Multiply-adds. */
+  operations: number;
+  /** What the machine's bounds allow as a share of the time it took; undefined where nothing bounds it. */
+  roofline: number | undefined;
+}
+
+export interface LayerWork extends Omit<KernelWork, "kernel"> {
+  layer: number;
+}
+
+export interface ProfileReport {
+  machine: MachineBounds;
+  /** Kernels that were called, in these phases. */
+  prefill: KernelWork[];
+  decode: KernelWork[];
+  /** Of both phases. */
+  layers: LayerWork[];
+}
+
+export interface ProfileOptions {
+  /** Most events of a trace, of about 150 bytes each; those after it are left out, and counted. Default: 200 000. */
+  maxEvents?: number;
+}
+
+export interface Profile {
+  /** Since the profile began. */
+  report(): Promise<ProfileReport>;
+  /** A Chrome trace of all threads, the worker and the page, as JSON: for ui.perfetto.dev. Since the profile began. */
+  trace(): Promise<Blob>;
+  /** The model runs on without it. */
+  stop(): Promise<void>;
+}
+
 export interface Model {
   readonly info: ModelInfo;
   /** A prompt is continued; a conversation is answered as the assistant. Several generations wait for each
@@ -367,11 +425,17 @@ export interface Model {
   chatTemplate(messages: readonly ChatMessage[]): Promise<string>;
   /** Of a text, in chunks of at most 512 tokens. Generations go on meanwhile. */
   perplexity(text: string, options?: PerplexityOptions): Promise<Perplexity>;
+  /** Of all generations since the model was loaded or its metrics were reset; times and counts are sums. */
+  metrics(): Promise<Metrics>;
+  resetMetrics(): Promise<void>;
   /** What the model has read and written last, with all it computed for that: a prompt that begins alike is
    * not computed again after loadState, in this or another page. Only while nothing is generated. */
   saveState(): Promise<ArrayBuffer>;
   /** Of the same model file with the same cache types. The bytes are copied. */
   loadState(state: ArrayBuffer): Promise<void>;
+  /** Times every kernel from now on, and keeps what every thread does; costs a few percent of the speed. The first one
+   * measures the machine, in a worker of its own: best while nothing is generated. One at a time. */
+  profile(options?: ProfileOptions): Promise<Profile>;
   /** Ends what is running, says goodbye to the hub, and gives the memory back. */
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -5,20 +5,26 @@
  *   generate      queues a request; several run one after the other, oldest first (running.ts)  prompt, tokens…
  *   perplexity    queues a text; computed between the steps of the others                      score…
  *   tokenize, detokenize, chatTemplate   text <-> ids, a conversation as text
+ *   metrics, resetMetrics                what was measured of all generations
  *   saveState, loadState                 the KV cache as bytes, while nothing is generated
  *   predict       what a model would do here (predict.ts)
  *   jsHeap        what the page measured of its own heap, for the report (heap.ts)
+ *   measure       what the machine can do (bounds.ts)
+ *   profile, profileReport, profileTrace, profileStop   what kernels take and threads do (profiler.ts, trace.ts)
+ *   clock         what time it is here
  *   abort         target = the id of a perplexity (it fails with code "aborted") or of a generate (it ends as
  *                 cancelled)
  *   dispose       frees everything, says goodbye to the hub
  * To abort a load or a predict the page ends the worker.
  * Unasked, with id 0: "track", when the connection to the hub changes; "report", a message for the page instead.
  */
+import { measure } from "./bounds.js";
 import type { RawSource } from "./download.js";
 import { BitnetError, errorData } from "./errors.js";
 import { listenInWorker, openLocal } from "./host.js";
 import { loadSession } from "./loading.js";
 import { predict } from "./predict.js";
+import { noProfile, Profiler } from "./profiler.js";
 import type {
   GenerateRequest,
   LoadRequest,
@@ -31,7 +37,8 @@ import type {
 import { Runner } from "./running.js";
 import { WarmTest } from "./selftest.js";
 import type { Session } from "./session.js";
-import type { TrackState } from "./types.js";
+import { makeTrace } from "./trace.js";
+import type { ModelInfo, TrackState } from "./types.js";
 
 const PUMP_MS = 100;
 const GOODBYE_MS = 150; /* for the last messages to leave before the worker, and its sockets, end */
@@ -43,9 +50,13 @@ let failure: unknown = new BitnetError("model.disposed", "There is no model in t
 let pumpedAt = 0;
 let pumpTimer: ReturnType<typeof setInterval> | undefined;
 let trackState: TrackState | undefined;
+let modelInfo: ModelInfo | undefined;
+let profiler: Profiler | undefined;
 
 function post(message: Reply | Notice, transfer: Transferable[] = []): void {
+  const begin = performance.now();
   send(message, transfer);
+  profiler?.onReply(message, begin);
 }
 
 function theSession(): Session {
@@ -59,6 +70,7 @@ function forget(error: unknown): void {
   runner?.end(error);
   session = undefined;
   runner = undefined;
+  profiler = undefined;
   failure = error;
 }
 
@@ -85,9 +97,11 @@ async function load(id: number, request: LoadRequest): Promise<void> {
     post({ id, type: "progress", progress }),
   );
   session = loaded.session;
+  modelInfo = info;
   const warmTest = new WarmTest(instance);
   const afterSlice = (): void => {
     pumpIfDue();
+    profiler?.collect();
     warmTest.afterSlice();
   };
   runner = new Runner(session, post, afterSlice, forget);
@@ -133,7 +147,9 @@ function pumpIfDue(): void {
 /* ---- the rest ---- */
 
 function generate(id: number, request: GenerateRequest): void {
+  const begin = performance.now();
   const accepted = theSession().submit(request); /* throws where there is no session, and so no runner */
+  profiler?.mark("receive generate", begin);
   runner?.add(accepted, id, request.flag);
 }
 
@@ -145,6 +161,23 @@ function perplexity(id: number, { text, flag }: PerplexityRequest): void {
 function saveState(id: number): void {
   const state = theSession().save();
   post({ id, type: "done", value: state }, [state]);
+}
+
+function profile({ bounds, maxEvents }: Extract<Request, { op: "profile" }>): void {
+  const on = theSession();
+  const { contextSize, nCtx } = modelInfo!;
+  profiler = new Profiler(on, bounds, maxEvents, contextSize / nCtx);
+}
+
+function profileTrace({ page, clock }: Extract<Request, { op: "profileTrace" }>): Blob {
+  if (!profiler) return noProfile();
+  profiler.collect();
+  return makeTrace(profiler, modelInfo!, page, clock);
+}
+
+function profileStop(): void {
+  profiler?.close();
+  profiler = undefined;
 }
 
 async function dispose(): Promise<void> {
@@ -166,6 +199,18 @@ async function handle(id: number, request: Request): Promise<void> {
       return generate(id, request);
     case "predict":
       return done(await predict({ ...request, source: await local(request.source) }));
+    case "clock":
+      return send({ id, type: "done", value: { now: performance.now(), origin: performance.timeOrigin } }, []);
+    case "measure":
+      return done(await measure(request));
+    case "profile":
+      return done(profile(request));
+    case "profileReport":
+      return done(profiler ? profiler.report() : noProfile());
+    case "profileTrace":
+      return done(profileTrace(request));
+    case "profileStop":
+      return done(profileStop());
     case "perplexity":
       return perplexity(id, request);
     case "tokenize":
@@ -174,6 +219,10 @@ async function handle(id: number, request: Request): Promise<void> {
       return done(theSession().detokenize(request.tokenIds));
     case "chatTemplate":
       return done(theSession().chatText(request.messages));
+    case "metrics":
+      return done(theSession().metrics());
+    case "resetMetrics":
+      return done(theSession().resetMetrics());
     case "saveState":
       return saveState(id);
     case "loadState":

@@ -99,7 +99,10 @@ test("a number on the wire becomes text with a unit, and a missing one a dash", 
     [1904, "{token}/s", "1,904 tok/s"],
     [0, "{token}", "0 tokens"],
     [1, "{token}", "1 token"],
+    [0.805, "1", "81 %"],
+    [0, "1", "0 %"],
     [NaN, "s", "–"],
+    [null, "1", "–"],
     [undefined, "By", "–"],
   ];
   for (const [value, unit, text] of cases) assert.equal(board.quantity(value, unit), text);

@@ -60,6 +60,15 @@ test("the page loads the model with progress, answers, and shows its numbers", R
   assert.match(line, /^TTFT [\d.]+ (µs|ms|s) · [\d.,]+ tok\/s · 40 tokens · (relaxed|simd128) · \d+ threads?$/);
   for (const title of await stats.evaluateAll((all) => all.map((stat) => stat.title)))
     assert.ok(title.length > 10, title);
+
+  await page.getByText("All numbers").click();
+  const rows = await page.locator(".metrics tr").evaluateAll((all) => all.map((row) => [...row.cells].map((c) => c.textContent)));
+  const found = new Map(rows.map(([label, value]) => [label, value]));
+  assert.deepEqual([found.get("Prompt tokens"), found.get("Tokens generated")], ["5 tokens", "40 tokens"]);
+  assert.equal(found.get("Cache hit rate"), "0 %");
+  assert.match(found.get("Tokenizer decode"), /^[\d.]+ (µs|ms|s)$/);
+  assert.match(found.get("Memory"), /^[\d.]+ MB$/);
+  for (const [label, , definition] of rows) assert.ok(definition.length > 15, `${label}: "${definition}"`);
   page.assertClean();
 });
 

@@ -28,9 +28,12 @@ test('a run joins the board, reports what it did and says bye', { skip }, async 
   assert.equal(code, 0);
   const bye = await board.heard('bye', (m) => m.type === 'bye');
   const windows = board.messages.filter((m) => m.type === 'window');
-  assert.deepEqual(bye, { type: 'bye', producer: joined.producer, reason: 'done', seq: windows.length });
+  assert.deepEqual(bye, { type: 'bye', producer: joined.producer, reason: 'done', seq: windows.length + 1 });
+  const op = board.messages.find((m) => m.type === 'op');
+  assert.deepEqual([op.op, op.ok, op.units, op.unit, op.meta.finish], ['generate', true, TOKENS, 'token', 'length']);
   assert.equal(joined.model, 'bitnet-tales');
-  assert.deepEqual(windows.map((m) => m.seq), windows.map((_, i) => i + 1));
+  assert.deepEqual(board.messages.filter((m) => m.seq && m.type !== 'bye').map((m) => m.seq).sort((a, b) => a - b),
+    [...windows, op].map((_, i) => i + 1));
   const sum = (name) => windows.reduce((n, w) => n + (w.m[name]?.sum ?? 0), 0);
   assert.equal(windows.at(-1).dropped, 0);
   assert.equal(sum('generation_tokens'), TOKENS);

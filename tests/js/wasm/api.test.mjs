@@ -9,7 +9,7 @@ import test, { after, before } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { GOLDEN, MODEL, ROOT } from "./module.mjs";
 
-const { BitnetError, load, predict } = await import(new URL("dist/index.js", ROOT));
+const { BitnetError, load, METRIC_DEFINITIONS, predict } = await import(new URL("dist/index.js", ROOT));
 const FILE = fileURLToPath(new URL("models/bitnet-tales/bitnet-tales.i2_s.gguf", ROOT));
 const VALID = readFileSync(new URL("tests/golden/bitnet-tales.valid.txt", ROOT), "utf8");
 /* The golden figure is computed in double precision; ours with int8 activations. Measured apart: 0.006. */
@@ -108,6 +108,40 @@ test("usage counts tokens, and those that were still cached", async (t) => {
   assert.deepEqual(first, { promptTokens: 5, completionTokens: 8, totalTokens: 13, cachedTokens: 0 });
   const second = (await fresh.generate(FIRST.text, options).result).usage;
   assert.deepEqual(second, { ...first, cachedTokens: 4 });
+});
+
+test("metrics come with each result and for all, with a definition each", async (t) => {
+  const fresh = await freshModel(t);
+  const names = METRIC_DEFINITIONS.map(({ name }) => name);
+  for (const { name, unit, label, definition } of METRIC_DEFINITIONS) {
+    assert.ok(unit && label && definition.length > 15, `${name}: "${unit}", "${label}", "${definition}"`);
+  }
+  assert.equal((await fresh.metrics()).e2e_s, null);
+  const one = (await fresh.generate(FIRST.text, { maxTokens: 1, temp: 0 }).result).metrics;
+  assert.deepEqual(Object.keys(one), names);
+  assert.deepEqual([one.n_generated, one.tpot_s, one.decode_tokens_per_second], [1, null, null]);
+  assert.ok(one.ttft_s > 0 && one.ttft_s <= one.e2e_s, JSON.stringify(one));
+  const { metrics: next, timings } = await fresh.generate(FIRST.text, { maxTokens: 8, temp: 0 }).result;
+  assert.equal(next.cache_hit_rate, 0.8);
+  assert.ok(next.decode_tokens_per_second > 0 && timings.detokenize_s >= 0, JSON.stringify(next));
+  const all = await fresh.metrics();
+  assert.deepEqual(Object.keys(all), names);
+  assert.deepEqual([all.n_requests, all.n_prompt, all.n_generated, all.cache_hit_rate], [2, 10, 9, 0.4]);
+  await fresh.resetMetrics();
+  assert.equal((await fresh.metrics()).n_requests, 0);
+});
+
+test("the same seed gives the same text and the same metrics, but for those of a clock", async (t) => {
+  const options = { maxTokens: 24, temp: 0.8, seed: 7 };
+  const answers = [];
+  for (const one of [await freshModel(t), await freshModel(t)]) answers.push(await one.generate(FIRST.text, options).result);
+  const comparable = ({ tokenIds, metrics }) => {
+    const clocked = METRIC_DEFINITIONS.filter(({ kind }) => kind === "time" || kind === "rate").map(({ name }) => name);
+    const rest = Object.entries(metrics).filter(([name]) => !clocked.includes(name));
+    return { tokenIds, rest };
+  };
+  assert.equal(comparable(answers[0]).rest.length, 6);
+  assert.deepEqual(comparable(answers[1]), comparable(answers[0]));
 });
 
 test("two loops over one generation share its tokens, and both end", async () => {

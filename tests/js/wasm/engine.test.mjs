@@ -73,6 +73,25 @@ test("timings are measured and add up", async () => {
   assert.ok(apart < 1e-6, `ttft + decode is ${t.ttft_s + t.decode_s}, e2e is ${t.e2e_s}`); /* %.9g */
 });
 
+test("metrics follow from the timings, and add up over requests until they are reset", async () => {
+  const session = await loadedSession();
+  const sum = () => JSON.parse(session.text(session.m._bitnet_session_metrics(session.self)));
+  const { timings: t, metrics: m } = session.generate("Once upon a time");
+  assert.ok(Math.abs(m.decode_tokens_per_second - 39 / t.decode_s) < 1e-6 * m.decode_tokens_per_second); /* %.9g */
+  const parts = [m.tokenize_s, m.prefill_s, m.decode_pass_s, m.sample_s, m.detokenize_s];
+  const all = parts.reduce((a, b) => a + b);
+  assert.ok(Math.min(...parts) >= 0 && m.decode_pass_s > 0, parts.join()); /* a clock in a module may be coarse */
+  assert.ok(all <= m.e2e_s * (1 + 1e-6), `parts of ${all} s in ${m.e2e_s}`);
+  assert.equal(m.cache_hit_rate, 0);
+  assert.ok(m.memory_size > MODEL.length, `${m.memory_size}`);
+  assert.deepEqual(sum(), m);
+  session.generate("Once upon a time");
+  const two = sum();
+  assert.deepEqual([two.n_requests, two.n_generated, two.cache_hit_rate], [2, 80, 0.4]); /* 4 of 10 prompt tokens */
+  session.m._bitnet_session_reset_metrics(session.self);
+  for (const [name, value] of Object.entries(sum())) assert.equal(value, name.startsWith("n_") ? 0 : null, name);
+});
+
 test("two sessions of one module do not disturb each other", async () => {
   const module = await startModule();
   const [a, b] = [new Session(module), new Session(module)];

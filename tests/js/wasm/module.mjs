@@ -111,7 +111,7 @@ export class Session {
         if (event.kind === "token") answer.ids.push(event.id);
         if (event.kind !== "prompt") answer.text += event.text;
         if (event.kind === "end") {
-          Object.assign(answer, { finishReason: event.finish_reason, timings: event.timings });
+          Object.assign(answer, { finishReason: event.finish_reason, timings: event.timings, metrics: event.metrics });
           open.delete(event.request);
         }
         onEvent(event);

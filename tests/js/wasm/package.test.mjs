@@ -29,7 +29,7 @@ test("the package holds dist and nothing unexpected, and is small", () => {
   const allowed = [
     /^(package\.json|LICENSE|README\.md)$/,
     /^dist\/(index|worker|openai|tracker)\.js(\.map)?$/,
-    /^dist\/(index|worker|openai|tracker|types|errors|storage)\.d\.ts$/,
+    /^dist\/(index|worker|openai|tracker|types|errors|metrics\.gen|storage)\.d\.ts$/,
     /^dist\/bitnet-(c|simd128|relaxed)(-mt)?\.(mjs|wasm|worker\.js)$/,
   ];
   assert.deepEqual(files.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
@@ -96,7 +96,8 @@ for (const resolution of ["nodenext", "bundler"]) {
     const user = path.join(folder, "user.mts");
     writeFileSync(
       user,
-      `import { BitnetError, load, predict, type ChatMessage, type Model, type ModelInfo } from "libbitnet";
+      `import { BitnetError, load, METRIC_DEFINITIONS, predict, type ChatMessage, type Model } from "libbitnet";
+       import type { MetricDefinition, ModelInfo } from "libbitnet";
        import type { Prediction, TrackerMessage } from "libbitnet";
        import { OpenAI, type ChatCompletionChunk, type Stream } from "libbitnet/openai";
        import { collect, type WindowMessage } from "libbitnet/tracker";
@@ -109,6 +110,12 @@ for (const resolution of ["nodenext", "bundler"]) {
        const talk: ChatMessage[] = [{ role: "user", content: "a" }];
        const answer = await model.generate(talk, { stop: ["b"], logitBias: { 7: -1 } }).result;
        const cached: number = answer.usage.cachedTokens + (await model.perplexity("a b c")).nTokens;
+       const speed: number | null = answer.metrics.decode_tokens_per_second ?? (await model.metrics()).tokens_per_ms;
+       await model.resetMetrics();
+       const help: MetricDefinition | undefined = METRIC_DEFINITIONS.find(({ name }) => name === "ttft_s");
+       console.log(speed, help?.definition);
+       // @ts-expect-error: what was not measured is null
+       const sure: number = answer.metrics.ttft_s;
        await model.loadState(await model.saveState());
        const reports = collect((message: TrackerMessage) => console.log(message.type));
        const windows: readonly WindowMessage[] = reports.windows;

@@ -1,9 +1,9 @@
-/* rates.c: the rates of probe.h.
+/* rates.c: see rates.h.
  *
  * Inputs are what costs the same as real ones: no kernel looks at the values. Weights are 0x55 bytes: codes
  * of 1, and numbers as f16.
  */
-#include "probe.h"
+#include "rates.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,7 @@
 struct bitnet_probe {
     bitnet_pool *pool;
     bitnet_kernels kern;
+    bitnet_probe_reader reader;
     uint8_t *data; /* [size] */
     size_t size, at;
     int8_t xq[N_PROMPT * K];
@@ -45,16 +46,21 @@ typedef struct job {
     const uint8_t *w;
 } job;
 
-static void read_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
-    const job *j = ctx;
+static uint64_t read_words(const void *bytes, size_t size) {
     uint64_t sum[4] = {0};
-    for (size_t at = (size_t)begin * READ_ROW; at < (size_t)end * READ_ROW; at += 4 * sizeof *sum)
-        for (int i = 0; i < 4; i++) {
+    for (size_t at = 0; at < size; at += 4 * sizeof *sum)
+        for (size_t i = 0; i < 4; i++) {
             uint64_t v;
-            memcpy(&v, j->w + at + 8 * (size_t)i, sizeof v);
+            memcpy(&v, (const uint8_t *)bytes + at + 8 * i, sizeof v);
             sum[i] += v;
         }
-    j->p->out[thread].sum += sum[0] + sum[1] + sum[2] + sum[3];
+    return sum[0] + sum[1] + sum[2] + sum[3];
+}
+
+static void read_rows(void *ctx, int32_t begin, int32_t end, int32_t thread) {
+    const job *j = ctx;
+    const size_t at = (size_t)begin * READ_ROW, size = (size_t)(end - begin) * READ_ROW;
+    j->p->out[thread].sum += j->p->reader(j->w + at, size);
 }
 
 static void tern_groups(const job *j, int32_t begin, int32_t end, int32_t thread, int32_t m) {
@@ -195,6 +201,11 @@ void bitnet_probe_free(bitnet_probe *p) {
     free(p);
 }
 
+void bitnet_probe_use(bitnet_probe *p, uint32_t cpu_mask, bitnet_probe_reader reader) {
+    bitnet_kernels_init(&p->kern, bitnet_cpu_flags_masked(cpu_mask));
+    p->reader = reader;
+}
+
 bitnet_probe *bitnet_probe_create(size_t size) {
     bitnet_probe *p = calloc(1, sizeof *p);
     if (!p) return NULL;
@@ -204,7 +215,7 @@ bitnet_probe *bitnet_probe_create(size_t size) {
         bitnet_probe_free(p);
         return NULL;
     }
-    bitnet_kernels_init(&p->kern, bitnet_cpu_flags_masked(0));
+    bitnet_probe_use(p, 0, read_words);
     memset(p->data, 0x55, p->size);
     memset(p->xq, 1, sizeof p->xq);
     for (int i = 0; i < K; i++)

@@ -78,6 +78,20 @@ const bench_peak *bench_peak_of(const char *variant) {
     return NULL;
 }
 
+const bench_peak *bench_peak_i8(const char *variant, uint32_t flags) {
+    for (size_t i = 0; i < N_PEAKS; i++)
+        if (peaks[i].run_i8 && is_allowed(&peaks[i], flags) && !strcmp(peaks[i].variant, variant))
+            return &peaks[i];
+    return NULL;
+}
+
+const bench_peak *bench_peak_f32(uint32_t flags) {
+    const bench_peak *best = NULL;
+    for (size_t i = 0; i < N_PEAKS; i++)
+        if (peaks[i].run_f32 && is_allowed(&peaks[i], flags)) best = &peaks[i];
+    return best;
+}
+
 bench_read_fn bench_reader(uint32_t flags, const char **name) {
     bench_read_fn best = NULL;
     for (size_t i = 0; i < N_PEAKS; i++)

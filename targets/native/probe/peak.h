@@ -26,6 +26,9 @@ void bench_peak_measure(uint32_t flags, int is_quick);
 const bench_peak *bench_peak_at(int i);
 /* NULL for a variant without one, or that the flags did not allow. */
 const bench_peak *bench_peak_of(const char *variant);
+/* The loops of a variant, and the widest in f32, that flags allow; NULL when there are none. Not measured. */
+const bench_peak *bench_peak_i8(const char *variant, uint32_t flags);
+const bench_peak *bench_peak_f32(uint32_t flags);
 /* The reader of the widest loads that flags allow; never NULL. Its variant goes to *name. */
 bench_read_fn bench_reader(uint32_t flags, const char **name);
 
