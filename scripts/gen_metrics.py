@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The tables of metrics, core/include/bitnet/metrics.def (of the tracker) and request_metrics.def (of requests), ->
-docs/metrics.md and targets/wasm/js/metrics.gen.ts. With --check writes nothing and fails on a difference."""
+docs/metrics.md and targets/wasm/js/metrics.gen.ts. With --check writes nothing and fails on a difference. How a metric is
+called in /metrics is read from targets/native/dash/prometheus.c; tests/unit/test_prometheus.c compares."""
 import pathlib
 import re
 import sys
@@ -10,6 +11,7 @@ TABLES = ROOT / "core/include/bitnet"
 PAGE = ROOT / "docs/metrics.md"
 TYPES = ROOT / "targets/wasm/js/metrics.gen.ts"
 KINDS = {"HIST": "histogram", "GAUGE": "gauge", "SIGNED": "gauge", "COUNTER": "counter"}
+PROMETHEUS = ROOT / "targets/native/dash/prometheus.c"
 TEXT = r'"([^"]*)"'
 WIRE = re.compile(rf"^METRIC\(\s*(\w+)\s*,\s*{TEXT}\s*,\s*(\w+)\s*,\s*{TEXT}\s*,\s*{TEXT}\s*\)$", re.M)
 REQUEST = re.compile(rf"^REQUEST_METRIC\(\s*(\w+)\s*,\s*(\w+)\s*,\s*{TEXT}\s*,\s*(\w+)\s*,\s*{TEXT}\s*,\s*{TEXT}\s*\)$", re.M)
@@ -23,10 +25,11 @@ measured is absent or null, never zero.
 
 ## On the wire
 
-What a producer reports ten times a second ([protocol.md](protocol.md)).
+What a producer reports ten times a second ([protocol.md](protocol.md)), and what the hub makes of it for Prometheus
+([serve.md](serve.md#prometheus)).
 
-| name | unit | kind | definition |
-|---|---|---|---|
+| name | unit | kind | definition | in `/metrics` |
+|---|---|---|---|---|
 """
 PAGE_REQUEST = """
 ## Of a request
@@ -84,8 +87,27 @@ def request_metrics():
     return rows_of("request_metrics.def", REQUEST)
 
 
+def prometheus_names():
+    """A function from name, unit and kind of a metric to its name in /metrics, with its own label if it has one."""
+    text = PROMETHEUS.read_text()
+    or_null = rf"(?:{TEXT}|NULL)"
+    row = re.compile(rf'\{{{TEXT}, {TEXT}, {or_null}, {or_null},\s*(?:"[^"]*"|NULL)\}}')
+    named = {metric: rest for metric, *rest in row.findall(text)}
+    suffixes = dict(re.findall(rf"\{{{TEXT}, {TEXT}\}}", text))
+
+    def name_of(name, unit, kind):
+        if name in named:
+            family, label, value = named[name]
+            return family + (f'{{{label}="{value}"}}' if label else "")
+        suffix = suffixes.get(unit, "")
+        return f"bitnet_{name}{'' if name.endswith(suffix) else suffix}{'_total' if kind == 'COUNTER' else ''}"
+
+    return name_of
+
+
 def page():
-    wire = "".join(f"| `{name}` | `{unit}` | {KINDS[kind]} | {text} |\n"
+    name_of = prometheus_names()
+    wire = "".join(f"| `{name}` | `{unit}` | {KINDS[kind]} | {text} | `{name_of(name, unit, kind)}` |\n"
                    for _, unit, kind, name, text in rows_of("metrics.def", WIRE))
     request = "".join(f"| `{name}` | `{unit}` | {kind.lower()} | {label} | {text} |\n"
                       for name, _, unit, kind, label, text in request_metrics())

@@ -186,7 +186,7 @@ static void a_metric_of_another_unit_than_ours_is_not_passed_off_as_ours(void **
     hear_value(s, "a1", 1, at_ms(1), "memory", 5);
     hear_value(s, "a1", 1, at_ms(1), "generation_tokens", 5);
     char *text = written(s);
-    assert_null(strstr(text, "memory"));
+    assert_null(strstr(text, "bitnet_memory"));
     assert_null(strstr(text, "generation_tokens"));
     free(text);
     stats_free(s);
@@ -324,6 +324,23 @@ static void names_are_as_prometheus_wants_them(void **state) {
     }
 }
 
+static void the_page_of_metrics_names_them_as_they_are(void **state) {
+    (void)state;
+    static char page[1 << 17];
+    FILE *f = fopen(BITNET_SOURCE_DIR "/docs/metrics.md", "r");
+    assert_non_null(f);
+    page[fread(page, 1, sizeof page - 1, f)] = '\0';
+    fclose(f);
+    for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
+        char name[PROMETHEUS_NAME_MAX], start[128];
+        prometheus_name(name, (bitnet_metric)i);
+        snprintf(start, sizeof start, "\n| `%s` |", bitnet_metric_get_info((bitnet_metric)i)->wire);
+        const char *row = strstr(page, start), *found = row ? strstr(row + 1, name) : NULL;
+        if (!found || found > strchr(row + 1, '\n') || found[-1] != '`')
+            fail_msg("docs/metrics.md does not have %s in the row of%s", name, start + 1);
+    }
+}
+
 static void promtool_has_nothing_to_say(void **state) {
     (void)state;
     if (system("command -v promtool >/dev/null 2>&1") != 0) {
@@ -356,6 +373,7 @@ int main(void) {
         cmocka_unit_test(the_number_of_label_sets_is_bounded),
         cmocka_unit_test(values_of_a_metric_s_own_label_are_kept_apart_and_bounded),
         cmocka_unit_test(names_are_as_prometheus_wants_them),
+        cmocka_unit_test(the_page_of_metrics_names_them_as_they_are),
         cmocka_unit_test(promtool_has_nothing_to_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

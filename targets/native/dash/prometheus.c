@@ -249,6 +249,9 @@ void prometheus_write(text_buf *t, const stats *s, const prometheus_hub *h) {
                (double)s->n_rejected);
     put_single(t, "bitnet_tracker_series_overflow_total", "counter",
                "values of series beyond the number that is kept", (double)s->n_overflow);
+    put_single(t, "bitnet_hub_statistics_bytes", "gauge",
+               "memory that metrics, buckets and series of producers take; it is limited",
+               (double)(STATS_BYTES_MAX - s->room));
     put_single(t, "bitnet_hub_producers", "gauge", "producers connected", h->n_producers);
     put_single(t, "bitnet_hub_viewers", "gauge", "dashboards connected", h->n_viewers);
     put_single(t, "bitnet_hub_alerts_firing", "gauge", "alerts that are firing", h->n_firing);
