@@ -44,7 +44,7 @@ if(BITNET_WASM_TIER STREQUAL relaxed)
 endif()
 
 # What runs once, or once a request, is made small: a module is downloaded before it does anything.
-file(GLOB wasm_cold CONFIGURE_DEPENDS core/format/*.c core/text/*.c core/model/*.c core/cache/*.c
+file(GLOB wasm_cold CONFIGURE_DEPENDS core/base/json.c core/format/*.c core/text/*.c core/model/*.c core/cache/*.c
      core/engine/*.c core/tracker/*.c targets/wasm/*.c)
 list(APPEND wasm_cold core/backend/cpu.c core/backend/cpu_tune.c core/backend/cpu_weights.c core/kernels/tern5_pack.c)
 list(FILTER wasm_cold EXCLUDE REGEX "blocks_decode\\.c$")

@@ -54,7 +54,9 @@ static int ascending(const void *a, const void *b) {
 }
 
 bitnet_overhead_result bitnet_overhead_get(const bitnet_overhead *o) {
-    bitnet_overhead_result r = {.n = o->n_ratios, .share = NAN, .low = NAN, .high = NAN};
+    const double unknown = (double)NAN;
+    bitnet_overhead_result r = {
+        .n = o->n_ratios, .share = unknown, .low = unknown, .high = unknown};
     if (r.n < BITNET_OVERHEAD_ENOUGH) return r;
     double sorted[BITNET_OVERHEAD_PAIRS];
     memcpy(sorted, o->ratio, (size_t)r.n * sizeof *sorted);

@@ -11,7 +11,7 @@ import { ROOT } from "./module.mjs";
 const root = fileURLToPath(ROOT);
 const MODULES = ["c", "simd128", "relaxed"].flatMap((tier) => [tier, `${tier}-mt`]);
 const PACKAGE_CAP = 1000 * 1024; /* what npm downloads: six modules, their loaders, bundles, maps and types */
-const MODULE_GZIP_CAP = 150 * 1024; /* a module with its loader, compressed as servers do */
+const MODULE_GZIP_CAP = 160 * 1024; /* a module with its loader, compressed as servers do */
 
 const ENTRIES = ["index", "worker", "openai", "tracker"];
 
@@ -36,7 +36,7 @@ test("the package holds dist and nothing unexpected, and is small", () => {
 });
 
 for (const name of MODULES) {
-  test(`module ${name} stays under 150 KiB on the wire`, () => {
+  test(`module ${name} stays under 160 KiB on the wire`, () => {
     const size = ["wasm", "mjs"].reduce((sum, ext) => {
       return sum + gzipSync(readFileSync(path.join(root, `dist/bitnet-${name}.${ext}`))).length;
     }, 0);
