@@ -25,8 +25,10 @@ struct bitnet_probe {
     bitnet_pool *pool;
     bitnet_kernels kern;
     bitnet_probe_reader reader;
-    uint8_t *data; /* [size] */
-    size_t size, at;
+    uint8_t *data;                                     /* its own */
+    bitnet_probe_memory memory[BITNET_PROBE_MEMORIES]; /* [n_memory]: what it goes over */
+    int32_t n_memory, now;
+    size_t size, at; /* of each, the smallest; in the one now */
     int8_t xq[N_PROMPT * K];
     float x[K];
     float s[N_PROMPT];
@@ -142,6 +144,15 @@ static int32_t units_of(const bitnet_probe *p, bitnet_probe_kind kind, size_t pi
     return (int32_t)((piece < p->size ? piece : p->size) / kinds[kind].bytes);
 }
 
+/* Where size bytes are left. */
+static const bitnet_probe_memory *next_piece(bitnet_probe *p, size_t size) {
+    if (p->at + size > p->memory[p->now].size) {
+        p->at = 0;
+        p->now = (p->now + 1) % p->n_memory;
+    }
+    return &p->memory[p->now];
+}
+
 double bitnet_probe_rate(bitnet_probe *p, bitnet_probe_kind kind, size_t piece, double ms) {
     const int32_t n = units_of(p, kind, piece);
     const size_t size = (size_t)n * kinds[kind].bytes;
@@ -151,8 +162,8 @@ double bitnet_probe_rate(bitnet_probe *p, bitnet_probe_kind kind, size_t piece, 
     double done = 0.0;
     if (n == 0) return 0.0;
     do {
-        if (p->at + size > p->size) p->at = 0;
-        job j = {p, p->data + p->at};
+        const bitnet_probe_memory *memory = next_piece(p, size);
+        job j = {p, memory->data + p->at};
         bitnet_pool_run(p->pool, kinds[kind].fn, &j, n, 1);
         done += worth;
         p->at += kind == BITNET_PROBE_PROMPT ? 0 : size; /* stays where it is: in a cache */
@@ -201,6 +212,16 @@ void bitnet_probe_free(bitnet_probe *p) {
     free(p);
 }
 
+void bitnet_probe_go_over(bitnet_probe *p, const bitnet_probe_memory *memory, int32_t n) {
+    p->n_memory = n < BITNET_PROBE_MEMORIES ? n : BITNET_PROBE_MEMORIES;
+    p->size = memory[0].size;
+    for (int32_t i = 0; i < p->n_memory; i++) {
+        p->memory[i] = memory[i];
+        if (memory[i].size < p->size) p->size = memory[i].size;
+    }
+    p->now = 0, p->at = 0;
+}
+
 void bitnet_probe_use(bitnet_probe *p, uint32_t cpu_mask, bitnet_probe_reader reader) {
     bitnet_kernels_init(&p->kern, bitnet_cpu_flags_masked(cpu_mask));
     p->reader = reader;
@@ -209,14 +230,15 @@ void bitnet_probe_use(bitnet_probe *p, uint32_t cpu_mask, bitnet_probe_reader re
 bitnet_probe *bitnet_probe_create(size_t size) {
     bitnet_probe *p = calloc(1, sizeof *p);
     if (!p) return NULL;
-    p->size = (size + ALIGN - 1) / ALIGN * ALIGN;
-    p->data = p->size >= size ? aligned_alloc(ALIGN, p->size) : NULL;
+    const size_t block = (size + ALIGN - 1) / ALIGN * ALIGN;
+    p->data = block >= size ? aligned_alloc(ALIGN, block) : NULL;
     if (!p->data || bitnet_probe_threads(p, 1) < 1) {
         bitnet_probe_free(p);
         return NULL;
     }
     bitnet_probe_use(p, 0, read_words);
-    memset(p->data, 0x55, p->size);
+    memset(p->data, 0x55, block);
+    bitnet_probe_go_over(p, &(bitnet_probe_memory){p->data, block}, 1);
     memset(p->xq, 1, sizeof p->xq);
     for (int i = 0; i < K; i++)
         p->x[i] = (float)(i % 17 - 8);

@@ -1,5 +1,5 @@
-/* rates.h: how fast this machine's kernels are over a buffer that stands for weights: what a model's speed can be told
- * from before it runs, or beside it. Natively and in the browser; one thread calls.
+/* rates.h: how fast this machine's kernels are over weights, or a buffer that stands for them: what a model's speed can
+ * be told from before it runs, or beside it. Natively and in the browser; one thread calls.
  */
 #ifndef BITNET_RATES_H
 #define BITNET_RATES_H
@@ -37,6 +37,14 @@ RATES_EXPORT int32_t bitnet_probe_threads(bitnet_probe *p, int32_t n_threads);
 /* Goes on through the buffer, `piece` bytes to a run of the pool, until `ms` have passed; one run at least. */
 RATES_EXPORT double bitnet_probe_rate(bitnet_probe *p, bitnet_probe_kind kind, size_t piece,
                                       double ms);
+/* Goes over memory of the caller's in place of the buffer, one piece after the other; its bytes may be anything.
+ * A piece is never larger than the smallest of them. */
+typedef struct bitnet_probe_memory {
+    const uint8_t *data;
+    size_t size;
+} bitnet_probe_memory;
+#define BITNET_PROBE_MEMORIES 64
+void bitnet_probe_go_over(bitnet_probe *p, const bitnet_probe_memory *memory, int32_t n);
 /* Kernels that cpu_mask allows (bitnet/backend.h); READ with loads as wide as the CPU has. */
 void bitnet_probe_use(bitnet_probe *p, uint32_t cpu_mask, bitnet_probe_reader reader);
 

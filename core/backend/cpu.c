@@ -250,5 +250,6 @@ const bitnet_backend_ops bitnet_backend_cpu = {
     .matmul_gate = bitnet_cpu_matmul_gate,
     .head = bitnet_cpu_head,
     .attend = bitnet_cpu_attend,
+    .weights_at = bitnet_cpu_weights_at,
     .watch = cpu_watch,
 };

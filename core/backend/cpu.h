@@ -128,6 +128,7 @@ bitnet_status bitnet_cpu_bind(bitnet_backend *be, const bitnet_tensor *t, bitnet
 uint64_t bitnet_cpu_bind_plan(const bitnet_backend *be, const bitnet_tensor *t);
 void bitnet_cpu_unbind(bitnet_backend *be, bitnet_weight *w);
 void bitnet_cpu_free_arena(bitnet_backend *be);
+bool bitnet_cpu_weights_at(const bitnet_backend *be, int32_t i, const void **data, size_t *size);
 uint8_t *bitnet_cpu_arena_alloc(bitnet_backend *be, size_t bytes); /* bytes a multiple of 4 */
 
 /* cpu_tune.c: decides be->is_fives */

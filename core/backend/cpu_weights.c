@@ -52,6 +52,15 @@ uint8_t *bitnet_cpu_arena_alloc(bitnet_backend *be, size_t bytes) {
     return p;
 }
 
+bool bitnet_cpu_weights_at(const bitnet_backend *be, int32_t i, const void **data, size_t *size) {
+    const cpu_arena_block *b = be->arena;
+    while (b && i-- > 0)
+        b = b->next;
+    if (!b) return false;
+    *data = b->data, *size = b->used;
+    return true;
+}
+
 void bitnet_cpu_free_arena(bitnet_backend *be) {
     while (be->arena) {
         cpu_arena_block *b = be->arena;

@@ -210,6 +210,10 @@ static bitnet_work sum_of(bitnet_profile *p, bitnet_phase phase, const int32_t l
     return sum;
 }
 
+const char *bitnet_profile_label(const bitnet_profile *p, int32_t i) {
+    return i >= 0 && i < p->n_kernel ? p->kernel[i].label : NULL;
+}
+
 bool bitnet_profile_kernel(bitnet_profile *p, int32_t i, bitnet_phase phase,
                            bitnet_kernel_work *out) {
     if (i < 0 || i >= p->n_kernel) return false;

@@ -31,7 +31,7 @@ enum { PROFILE_EMBED, PROFILE_ATTENTION, PROFILE_HEAD, PROFILE_FIXED };
 
 /* Of one thread; written by it within a run of the pool, read by thread 0 between runs. */
 typedef struct profile_track {
-    bitnet_span *span; /* [cap] */
+    bitnet_profile_span *span; /* [cap] */
     int32_t n;
     uint64_t n_dropped;
     uint64_t end_ns;              /* of its last slice, 0 = none in this operation */
@@ -87,7 +87,7 @@ void profile_wrap(bitnet_profile *p);
 /* profile_spans.c */
 bitnet_status profile_open_spans(bitnet_profile *p, int32_t spans_cap);
 void profile_close_spans(bitnet_profile *p);
-void profile_push(bitnet_profile *p, int32_t thread, const bitnet_span *span);
+void profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span);
 void profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns);
 /* The operation that began at op_ns ended: narrows the clocks. */
 void profile_end_slices(bitnet_profile *p, uint64_t end_ns);

@@ -64,6 +64,10 @@ static uint64_t pass_plan(const bitnet_backend *be, const bitnet_backend_need *n
     const bitnet_profile *p = profile_of(be);
     return p->inner->plan(p->backend, need);
 }
+static bool pass_weights_at(const bitnet_backend *be, int32_t i, const void **data, size_t *size) {
+    const bitnet_profile *p = profile_of(be);
+    return p->inner->weights_at(p->backend, i, data, size);
+}
 static void pass_watch(bitnet_backend *be, const bitnet_watch *w) {
     const bitnet_profile *p = profile_of(be);
     p->inner->watch(p->backend, w);
@@ -104,15 +108,15 @@ static void end_op(bitnet_profile *p, uint64_t activations) {
     if (p->spans_cap == 0) return;
     profile_end_slices(p, end);
     profile_push(p, 0,
-                 &(bitnet_span){.begin_ns = p->op_ns,
-                                .end_ns = end,
-                                .bytes = w.bytes,
-                                .n_mac = w.n_mac_i8 + w.n_mac_f32,
-                                .n_tok = p->batch->n_tok,
-                                .layer = p->op_layer,
-                                .kind = BITNET_SPAN_KERNEL,
-                                .kernel = p->op_kernel,
-                                .share = (float)bitnet_work_share(&w)});
+                 &(bitnet_profile_span){.begin_ns = p->op_ns,
+                                        .end_ns = end,
+                                        .bytes = w.bytes,
+                                        .n_mac = w.n_mac_i8 + w.n_mac_f32,
+                                        .n_tok = p->batch->n_tok,
+                                        .layer = p->op_layer,
+                                        .kind = BITNET_SPAN_KERNEL,
+                                        .kernel = p->op_kernel,
+                                        .share = (float)bitnet_work_share(&w)});
 }
 
 static uint64_t n_tok(const bitnet_profile *p) {
@@ -139,14 +143,14 @@ static bitnet_status pass_end(bitnet_backend *be) {
     const uint64_t end = bitnet_os_now_ns();
     p->step.ns = end - p->forward_ns;
     profile_push(p, 0,
-                 &(bitnet_span){.begin_ns = p->forward_ns,
-                                .end_ns = end,
-                                .bytes = p->step.bytes,
-                                .n_mac = p->step.n_mac_i8,
-                                .n_tok = p->batch->n_tok,
-                                .layer = -1,
-                                .kind = BITNET_SPAN_FORWARD,
-                                .share = (float)bitnet_work_share(&p->step)});
+                 &(bitnet_profile_span){.begin_ns = p->forward_ns,
+                                        .end_ns = end,
+                                        .bytes = p->step.bytes,
+                                        .n_mac = p->step.n_mac_i8,
+                                        .n_tok = p->batch->n_tok,
+                                        .layer = -1,
+                                        .kind = BITNET_SPAN_FORWARD,
+                                        .share = (float)bitnet_work_share(&p->step)});
     p->after_ns = p->has_head ? end : 0;
     p->batch = NULL;
     return p->inner->end(p->backend);
@@ -266,6 +270,7 @@ void profile_wrap(bitnet_profile *p) {
         .matmul_gate = time_matmul_gate,
         .head = time_head,
         .attend = time_attend,
+        .weights_at = pass_weights_at,
         .watch = pass_watch,
     };
 }

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(bitnet_span) == 48, "js/profile.ts reads spans by offsets");
+_Static_assert(sizeof(bitnet_profile_span) == 48, "js/profile.ts reads spans by offsets");
 
 const char *bitnet_span_name(bitnet_span_kind kind) {
     static const char *const names[BITNET_SPAN_KINDS] = {
@@ -44,7 +44,7 @@ void profile_close_spans(bitnet_profile *p) {
     bitnet_free(&p->allocator, p->track, (size_t)p->n_threads * sizeof *p->track);
 }
 
-void profile_push(bitnet_profile *p, int32_t thread, const bitnet_span *span) {
+void profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span) {
     profile_track *t = &p->track[thread];
     if (t->n < p->spans_cap)
         t->span[t->n++] = *span;
@@ -63,11 +63,11 @@ void profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, u
         t->end_ns = end_ns;
     }
     profile_push(p, thread,
-                 &(bitnet_span){.begin_ns = begin_ns,
-                                .end_ns = end_ns,
-                                .layer = is_work ? p->op_layer : (int16_t)-1,
-                                .kind = is_work ? BITNET_SPAN_SLICE : BITNET_SPAN_WAIT,
-                                .kernel = p->op_kernel});
+                 &(bitnet_profile_span){.begin_ns = begin_ns,
+                                        .end_ns = end_ns,
+                                        .layer = is_work ? p->op_layer : (int16_t)-1,
+                                        .kind = is_work ? BITNET_SPAN_SLICE : BITNET_SPAN_WAIT,
+                                        .kernel = p->op_kernel});
 }
 
 void profile_end_slices(bitnet_profile *p, uint64_t end_ns) {
@@ -97,7 +97,8 @@ int32_t bitnet_profile_n_threads(const bitnet_profile *p) {
     return p->n_threads;
 }
 
-const bitnet_span *bitnet_profile_spans(const bitnet_profile *p, int32_t thread, int32_t *n) {
+const bitnet_profile_span *bitnet_profile_spans(const bitnet_profile *p, int32_t thread,
+                                                int32_t *n) {
     *n = thread >= 0 && thread < p->n_threads ? p->track[thread].n : 0;
     return *n > 0 ? p->track[thread].span : NULL;
 }
@@ -120,11 +121,11 @@ uint64_t bitnet_profile_n_dropped(const bitnet_profile *p) {
 void bitnet_profile_tell(bitnet_profile *p, bitnet_span_kind kind, uint64_t begin_ns,
                          uint64_t end_ns, uint32_t request) {
     profile_push(p, 0,
-                 &(bitnet_span){.begin_ns = begin_ns,
-                                .end_ns = end_ns,
-                                .request = request,
-                                .layer = -1,
-                                .kind = (uint8_t)kind});
+                 &(bitnet_profile_span){.begin_ns = begin_ns,
+                                        .end_ns = end_ns,
+                                        .request = request,
+                                        .layer = -1,
+                                        .kind = (uint8_t)kind});
 }
 
 void bitnet_profile_step_begin(bitnet_profile *p) {

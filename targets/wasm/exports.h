@@ -137,7 +137,7 @@ EXPORT void bitnet_session_pump(bitnet_session *s);
  * and submits are spans of thread 0. Rates are those of bitnet_bounds. What is asked for is overwritten by the next
  * of these; label and kernel are NULL past the last kernel, layer past the last layer, spans past the last thread. */
 typedef struct bitnet_session_spans {
-    const bitnet_span *span; /* [n], until clear or the next step */
+    const bitnet_profile_span *span; /* [n], until clear or the next step */
     int32_t n;
     double offset_ns, error_ns; /* as bitnet_clock; an error of -1: nothing is known */
     double n_dropped;           /* of all threads */

@@ -20,8 +20,7 @@ void bitnet_session_profile_close(bitnet_session *s) {
 }
 
 const char *bitnet_session_profile_label(bitnet_session *s, int32_t i) {
-    bitnet_kernel_work k;
-    return bitnet_profile_kernel(s->profile, i, BITNET_PHASE_ALL, &k) ? k.label : NULL;
+    return bitnet_profile_label(s->profile, i);
 }
 
 const bitnet_work *bitnet_session_profile_kernel(bitnet_session *s, int32_t i, bitnet_phase phase) {

@@ -51,15 +51,20 @@ static void check_blob(const uint8_t *data, size_t size) {
     if (b.n) ORACLE(buckets_quantile(&b, 0.1) <= buckets_quantile(&b, 0.9));
 }
 
+/* In a file that lives as long as we do and leaves nothing behind. */
 static store *shared_store(void) {
+    static const char *const files[] = {"", "-wal", "-shm", ".lock"};
     static store *s;
-    static char path[64];
+    char path[64], file[80];
     bitnet_error err = {0};
     if (s) return s;
     snprintf(path, sizeof path, "/tmp/bitnet-fuzz-%ld.db", (long)getpid());
     unlink(path);
     ORACLE(store_open(&s, &(store_desc){.location = path}, &err) >= 0);
-    unlink(path); /* lives as long as we do */
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(file, sizeof file, "%s%s", path, files[i]);
+        unlink(file);
+    }
     return s;
 }
 

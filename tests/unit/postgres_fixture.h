@@ -115,7 +115,9 @@ static void stop_postgres(void) {
 static const char *start_postgres(void) {
     return postgres_server.why = "built without libpq";
 }
-static void empty_postgres(void) {}
+static void tell_postgres(const char *sql) {
+    (void)sql;
+}
 static void stop_postgres(void) {}
 
 #endif

@@ -115,8 +115,10 @@ static void messages_are_committed_in_batches_and_then_told_of(void **state) {
         assert_true(say(&e, "a", window_text(i, wall_now(), 1, NULL)));
     assert_true(say(&e, "b", "{\"type\":\"gap\",\"seq\":1,\"to\":7,\"n\":3,\"reason\":\"x\"}"));
     assert_true(say(&e, "a", window_text(50, wall_now(), 9, NULL))); /* once more */
-    for (int i = 0; i < PATIENCE_MS / 2 && writer_get_status(e.w).n_queued; i++)
+    for (int i = 0; i < PATIENCE_MS / 2; i++) {
+        if (!writer_get_status(e.w).n_queued && atomic_load(&e.n_commits)) break;
         rest();
+    }
     assert_in_range(atomic_load(&e.n_commits), 1, 3); /* not fifty: two may fall on an edge */
     writer_commit c[3];
     assert_int_equal(writer_take_commits(e.w, c, 1), 1);

@@ -200,6 +200,9 @@ struct bitnet_backend_ops {
      * (arXiv:2305.13245). */
     void (*attend)(bitnet_backend *be, bitnet_buf *y, bitnet_buf *q, bitnet_buf *k,
                    const bitnet_buf *v, const bitnet_rope *rope, int32_t layer);
+    /* Memory i, 0 .. , that bound weights were copied to and are read from: what a probe of the machine may read
+     * in their place. False past the last; none of those that are used where they lie. */
+    bool (*weights_at)(const bitnet_backend *be, int32_t i, const void **data, size_t *size);
     /* Between steps: from now on *w is told, which must stay valid; NULL: nobody. */
     void (*watch)(bitnet_backend *be, const bitnet_watch *w);
 };

@@ -52,6 +52,7 @@
 #include "bitnet/metrics.h"
 #include "bitnet/engine.h"
 #include "bitnet/backend.h"
+#include "bitnet/profile.h"
 
 #define BITNET_VERSION "0.1.0"
 

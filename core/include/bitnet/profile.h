@@ -74,7 +74,8 @@ typedef struct bitnet_kernel_work {
     bitnet_work work;
 } bitnet_kernel_work;
 
-/* Kernel i, 0 .. ; false past the last. */
+/* Kernel i, 0 .. ; NULL and false past the last. Labels live as long as the profile. */
+BITNET_API const char *bitnet_profile_label(const bitnet_profile *p, int32_t i);
 BITNET_API bool bitnet_profile_kernel(bitnet_profile *p, int32_t i, bitnet_phase phase,
                                       bitnet_kernel_work *out);
 /* All kernels of layer i, 0 .. n_layer - 1; layer -1 is what belongs to none. False past the last. */
@@ -101,7 +102,7 @@ typedef enum bitnet_span_kind {
 } bitnet_span_kind;
 BITNET_API const char *bitnet_span_name(bitnet_span_kind kind);
 
-typedef struct bitnet_span {
+typedef struct bitnet_profile_span {
     uint64_t begin_ns, end_ns; /* of the thread's own clock, see bitnet_profile_clock */
     uint64_t bytes, n_mac;     /* of KERNEL, and of FORWARD all its kernels' */
     uint32_t request;          /* 0 = none */
@@ -109,7 +110,7 @@ typedef struct bitnet_span {
     int16_t layer;             /* -1 = none */
     uint8_t kind, kernel;      /* kernel: of KERNEL and SLICE */
     float share;               /* of the roofline; 0 = not known */
-} bitnet_span;                 /* 48 bytes, checked at compile time */
+} bitnet_profile_span;         /* 48 bytes, checked at compile time */
 
 /* Brackets a step of the engine: tells PREFILL or DECODE, by the phase, and SAMPLE. */
 BITNET_API void bitnet_profile_step_begin(bitnet_profile *p);
@@ -119,8 +120,8 @@ BITNET_API void bitnet_profile_tell(bitnet_profile *p, bitnet_span_kind kind, ui
 
 BITNET_API int32_t bitnet_profile_n_threads(const bitnet_profile *p); /* 0 is the one that steps */
 /* Those of one thread, by when they ended; NULL when there are none. */
-BITNET_API const bitnet_span *bitnet_profile_spans(const bitnet_profile *p, int32_t thread,
-                                                   int32_t *n);
+BITNET_API const bitnet_profile_span *bitnet_profile_spans(const bitnet_profile *p, int32_t thread,
+                                                           int32_t *n);
 BITNET_API void bitnet_profile_clear_spans(bitnet_profile *p); /* of all threads */
 /* Since open, of all threads: there was no room for them. */
 BITNET_API uint64_t bitnet_profile_n_dropped(const bitnet_profile *p);

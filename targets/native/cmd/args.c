@@ -88,6 +88,10 @@ static bool is_twin(const arg_cmd *cmd, const char *name) {
 static const char *looked_for;
 static bool is_found;
 
+bool args_only_looks(void) {
+    return looked_for != NULL;
+}
+
 static bool is_known(const char *name) {
     static int (*const verbs[])(int, char **) = {
 #define VERB(verb, summary) cmd_##verb,

@@ -68,6 +68,10 @@ typedef struct arg_cmd {
  * argv[0] is the verb. Nothing may have been opened before: it may return at once. */
 int args_parse(const arg_cmd *cmd, int argc, char **argv);
 
+/* Whether all tables are being searched for the name of a variable: a verb of several parts then calls each
+ * part, which returns from its args_parse. */
+bool args_only_looks(void);
+
 typedef struct arg_preset {
     const char *name, *value; /* of an option */
 } arg_preset;

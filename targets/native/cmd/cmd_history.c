@@ -323,6 +323,11 @@ static void print_help(FILE *out) {
 }
 
 int cmd_history(int argc, char **argv) {
+    if (args_only_looks()) {
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            (void)parts[i].run(argc, argv);
+        return 0;
+    }
     if (argc < 2) {
         print_help(stderr);
         return EX_USAGE;

@@ -26,7 +26,8 @@ static bitnet_status make_folders(char *path, bitnet_error *err) {
     return BITNET_OK;
 }
 
-bitnet_status history_default_path(char out[HISTORY_PATH_MAX], bool should_create, bitnet_error *err) {
+bitnet_status history_default_path(char out[HISTORY_PATH_MAX], bool should_create,
+                                   bitnet_error *err) {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n = -1;
     if (state && *state == '/') /* the specification: anything else is to be ignored */

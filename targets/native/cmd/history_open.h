@@ -8,7 +8,8 @@ enum { HISTORY_PATH_MAX = 4096 };
 
 /* The default: libbitnet/history.db in $XDG_STATE_HOME, else in ~/.local/state. `should_create`
  * makes the folders that are missing, for their owner alone. */
-bitnet_status history_default_path(char out[HISTORY_PATH_MAX], bool should_create, bitnet_error *err);
+bitnet_status history_default_path(char out[HISTORY_PATH_MAX], bool should_create,
+                                   bitnet_error *err);
 
 /* desc.location NULL: the default. */
 bitnet_status history_open(store **out, store_desc desc, bitnet_error *err);

@@ -57,7 +57,7 @@ void trace_names(trace_file *t, bitnet_profile *p, const char *process) {
     }
 }
 
-static void put_args(trace_file *t, const bitnet_span *s) {
+static void put_args(trace_file *t, const bitnet_profile_span *s) {
     const uint64_t ns = s->end_ns - s->begin_ns;
     const char *comma = "";
     fprintf(t->f, ",\"args\":{");
@@ -72,17 +72,15 @@ static void put_args(trace_file *t, const bitnet_span *s) {
     fprintf(t->f, "}}");
 }
 
-static void put_span(trace_file *t, bitnet_profile *p, int32_t thread, const bitnet_span *s,
+static void put_span(trace_file *t, bitnet_profile *p, int32_t thread, const bitnet_profile_span *s,
                      int64_t offset_ns) {
-    bitnet_kernel_work k = {.label = ""};
     if (!begin_event(t, false)) return;
     const char *kind = bitnet_span_name((bitnet_span_kind)s->kind);
     const bool has_kernel = s->kind == BITNET_SPAN_KERNEL || s->kind == BITNET_SPAN_SLICE;
-    if (has_kernel) bitnet_profile_kernel(p, s->kernel, BITNET_PHASE_ALL, &k);
     const uint64_t begin = since(t, s->begin_ns + (uint64_t)offset_ns),
                    end = since(t, s->end_ns + (uint64_t)offset_ns);
     fprintf(t->f, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"cat\":\"%s\",\"name\":\"%s\"", PID,
-            thread + 1, kind, has_kernel ? k.label : kind);
+            thread + 1, kind, has_kernel ? bitnet_profile_label(p, s->kernel) : kind);
     put_us(t, "ts", begin);
     put_us(t, "dur", end - begin);
     put_args(t, s);
@@ -91,7 +89,7 @@ static void put_span(trace_file *t, bitnet_profile *p, int32_t thread, const bit
 void trace_take(trace_file *t, bitnet_profile *p) {
     for (int32_t i = 0; i < bitnet_profile_n_threads(p); i++) {
         int32_t n;
-        const bitnet_span *s = bitnet_profile_spans(p, i, &n);
+        const bitnet_profile_span *s = bitnet_profile_spans(p, i, &n);
         const bitnet_clock clock = bitnet_profile_clock(p, i);
         for (int32_t at = 0; at < n; at++)
             put_span(t, p, i, &s[at], clock.offset_ns);

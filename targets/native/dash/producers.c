@@ -114,8 +114,8 @@ static bool accept(hub *h, producer *p, message *m, hub_msg **slot, hub_time now
 
 static int accept_numbered(hub *h, producer *p, message *m, hub_time now, const char **why) {
     if (m->to <= p->last_seq) return 0; /* again: it is known */
-    if (m->seq > p->last_seq + 1) {
-        *why = "A message is missing before this one.";
+    if (m->seq != p->last_seq + 1) { /* a gap over what is known, too: how much of it was lost? */
+        *why = "This is not the next number.";
         return HUB_CLOSE_SEQUENCE;
     }
     hub_msg *said = NULL;

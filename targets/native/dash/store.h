@@ -71,7 +71,8 @@ bitnet_status store_commit(store *s, bitnet_error *err);
 void store_rollback(store *s);
 /* Takes a hello, window, op, gap, bye or alert; `wall_ms` is when it was heard. BITNET_DONE: its
  * number was stored before, nothing was done. BITNET_E_INVAL: the message is not what it should be,
- * or its run said no hello. After any other failure the transaction must be rolled back. */
+ * or its run said no hello. After a failure the transaction must be rolled back; after BITNET_E_INVAL
+ * more may be put before, to learn what else is wrong. */
 bitnet_status store_put(store *s, const char *instance, const struct cJSON *message,
                         int64_t wall_ms, bitnet_error *err);
 /* The last sequence number that a message takes: "to" of a gap, "seq" of a window or an op; 0 for

@@ -6,16 +6,13 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "dash/store_parts.h"
 
 enum { SERIES_MAX = 1 << 20 }; /* a damaged number must not ask for all memory */
 
-static bitnet_status no_memory(bitnet_error *err) {
-    return bitnet_fail(err, BITNET_E_NOMEM, "store.memory", "no memory for the history");
-}
-
 static bitnet_status keep_blob(store_cell *c, const void *blob, size_t n, bitnet_error *err) {
     uint8_t *copy = malloc(n);
-    if (!copy) return no_memory(err);
+    if (!copy) return store_no_memory(err);
     memcpy(copy, blob, n);
     free(c->blob);
     c->blob = copy;
@@ -83,16 +80,16 @@ bool store_cells_reach(store_cells *c, int64_t series) {
     return true;
 }
 
-bitnet_status store_cells_add_raw(store_cells *c, const db_driver *driver, db *d, int64_t run,
-                                  int64_t first, int64_t last, bitnet_error *err) {
+bitnet_status store_cells_add_raw(store_cells *c, store *s, int64_t run, int64_t first,
+                                  int64_t last, bitnet_error *err) {
+    const db_driver *driver = s->driver;
     db_rows *rows;
-    bitnet_status st = driver->select(d, &rows, SQL_RAW_BETWEEN,
-                                      DB_VALUES(db_i(run), db_i(first), db_i(last)), err);
+    bitnet_status st = STORE_SELECT(s, &rows, err, RAW_BETWEEN, db_i(run), db_i(first), db_i(last));
     while (st >= 0 && (st = driver->next(rows, err)) == BITNET_OK) {
         int64_t series = driver->get_int(rows, 1);
         st = series >= 0 && series < SERIES_MAX && store_cells_reach(c, series)
                  ? store_cell_add(&c->at[series], driver, rows, 2, err)
-                 : no_memory(err);
+                 : store_no_memory(err);
         if (st < 0) driver->end(rows);
     }
     return st < 0 ? st : BITNET_OK;

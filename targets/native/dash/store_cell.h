@@ -2,7 +2,7 @@
 #ifndef BITNET_DASH_STORE_CELL_H
 #define BITNET_DASH_STORE_CELL_H
 
-#include "dash/buckets.h"
+#include "dash/store.h"
 #include "dash/store_db.h"
 
 typedef struct store_cell {
@@ -25,8 +25,8 @@ typedef struct store_cells { /* one for each series, by its number; empty: {0} *
 } store_cells;
 
 /* Adds the raw samples of the windows [first, last] of a run. */
-bitnet_status store_cells_add_raw(store_cells *c, const db_driver *driver, db *d, int64_t run,
-                                  int64_t first, int64_t last, bitnet_error *err);
+bitnet_status store_cells_add_raw(store_cells *c, store *s, int64_t run, int64_t first,
+                                  int64_t last, bitnet_error *err);
 /* Makes room for this series; false when out of memory. */
 bool store_cells_reach(store_cells *c, int64_t series);
 void store_cells_free(store_cells *c);

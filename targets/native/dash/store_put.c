@@ -43,6 +43,7 @@ struct run_entry {
     int64_t number, last_seq, heard_ms, last_t_ms;
     bool is_heard; /* since the last commit */
     metric_entry metric[METRICS_MAX];
+    int64_t window_seq;         /* of the window at work */
     int n_metrics, next_metric; /* where the next name is looked for first */
     series_entry **slot;
     uint64_t n_slots;
@@ -406,9 +407,9 @@ static series_entry *find_labelled(const run_entry *e, int64_t metric, const cha
     return at;
 }
 
-/* The series of a sample in window `seq`; labels: canonical, "" without. Made when it is new. */
+/* The series of a sample; labels: canonical, "" without. Made when it is new. */
 static bitnet_status find_series(store *s, run_entry *e, metric_entry *m, const char *labels,
-                                 int64_t seq, int64_t *id, bitnet_error *err) {
+                                 int64_t *id, bitnet_error *err) {
     series_entry *at = *labels ? find_labelled(e, m->id, labels) : NULL;
     bitnet_status st = BITNET_OK;
     *id = at ? at->id : *labels ? 0 : m->series;
@@ -419,8 +420,8 @@ static bitnet_status find_series(store *s, run_entry *e, metric_entry *m, const 
         if (*labels) at = find_labelled(e, m->id, labels);
     }
     int64_t *seen = at ? &at->seen_seq : &m->seen_seq;
-    if (*seen == seq) return bad_message(err, "a window has two samples of one series");
-    *seen = seq;
+    if (*seen == e->window_seq) return bad_message(err, "a window has two samples of one series");
+    *seen = e->window_seq;
     return st;
 }
 
@@ -444,7 +445,7 @@ static bool read_buckets(const cJSON *b, uint8_t *blob, size_t *size) {
     return true;
 }
 
-static bitnet_status put_sample(store *s, run_entry *e, int64_t seq, int64_t series, const cJSON *v,
+static bitnet_status put_sample(store *s, const run_entry *e, int64_t series, const cJSON *v,
                                 bitnet_error *err) {
     uint8_t blob[BUCKETS_BLOB_MAX];
     size_t size;
@@ -455,13 +456,13 @@ static bitnet_status put_sample(store *s, run_entry *e, int64_t seq, int64_t ser
         return bad_message(err, "a sample lacks a number");
     if (!read_buckets(get(v, "b"), blob, &size))
         return bad_message(err, "a sample has wrong buckets");
-    return STORE_PUSH(s, err, ADD_RAW, db_i(e->number), db_i(seq), db_i(series),
+    return STORE_PUSH(s, err, ADD_RAW, db_i(e->number), db_i(e->window_seq), db_i(series),
                       db_i(int_of(v, "n")), db_r(sum->valuedouble), db_r(min->valuedouble),
                       db_r(max->valuedouble), db_r(last->valuedouble), db_b(blob, size));
 }
 
 /* Of "m" the name is the key, of "s" it is a field. */
-static bitnet_status put_value(store *s, run_entry *e, int64_t seq, const cJSON *v, bool is_plain,
+static bitnet_status put_value(store *s, run_entry *e, const cJSON *v, bool is_plain,
                                bitnet_error *err) {
     char labels[LABELS_TEXT_MAX] = "";
     const char *name = is_plain ? v->string : text_of(v, "name");
@@ -470,8 +471,8 @@ static bitnet_status put_value(store *s, run_entry *e, int64_t seq, const cJSON 
     if (!m) return bad_message(err, "a sample is of no metric that its run announced");
     if (!is_plain && get(v, "labels") && !print_labels(get(v, "labels"), labels))
         return bad_message(err, "a sample has wrong labels");
-    bitnet_status st = find_series(s, e, m, labels, seq, &series, err);
-    return st < 0 ? st : put_sample(s, e, seq, series, v, err);
+    bitnet_status st = find_series(s, e, m, labels, &series, err);
+    return st < 0 ? st : put_sample(s, e, series, v, err);
 }
 
 static bitnet_status put_window(store *s, run_entry *e, int64_t seq, const cJSON *m,
@@ -481,12 +482,13 @@ static bitnet_status put_window(store *s, run_entry *e, int64_t seq, const cJSON
         STORE_PUSH(s, err, ADD_WINDOW, db_i(e->number), db_i(seq), db_i(int_of(m, "t_ms")),
                    db_i(int_of(m, "span_ms")), db_i(int_of(m, "dropped")));
     e->next_metric = 0;
+    e->window_seq = seq;
     if (st >= 0) cJSON_ArrayForEach(v, get(m, "m")) {
-            st = put_value(s, e, seq, v, true, err);
+            st = put_value(s, e, v, true, err);
             if (st < 0) return st;
         }
     if (st >= 0) cJSON_ArrayForEach(v, get(m, "s")) {
-            st = put_value(s, e, seq, v, false, err);
+            st = put_value(s, e, v, false, err);
             if (st < 0) return st;
         }
     return st;

@@ -292,7 +292,7 @@ static bitnet_status summarize(store *s, const run_place *run, const series_list
                                       : store_no_memory(err);
     }
     for (int64_t seq = run->rolled_seq + 1; seq <= run->last_seq && st >= 0; seq += PAGE_SEQS)
-        st = store_cells_add_raw(c, s->driver, s->db, run->number, seq, seq + PAGE_SEQS - 1, err);
+        st = store_cells_add_raw(c, s, run->number, seq, seq + PAGE_SEQS - 1, err);
     for (int i = 0; i < series->n && st >= 0; i++) {
         const store_cell *cell = &c->at[series->at[i].id];
         cJSON *o = cell->n ? summary_object(&series->at[i], cell) : NULL;
@@ -346,8 +346,12 @@ static int64_t floor_to(int64_t t, int64_t step) {
     return t - (t % step + step) % step;
 }
 
-/* Calls `each` with every raw sample of windows (after, last] within [from, to). */
-static bitnet_status each_sample(point_reader *r, int64_t after, int64_t last, int64_t from,
+typedef struct stretch { /* windows (after, last] that end at from_ms or later */
+    int64_t after, last, from_ms;
+} stretch;
+
+/* Calls `each` with every raw sample of the series there. */
+static bitnet_status each_sample(point_reader *r, stretch w,
                                  bitnet_status (*each)(point_reader *r, void *ctx, int64_t t_ms,
                                                        const store_cell *c, bitnet_error *err),
                                  void *ctx, bitnet_error *err) {
@@ -356,11 +360,12 @@ static bitnet_status each_sample(point_reader *r, int64_t after, int64_t last, i
     bitnet_status st = BITNET_OK;
     for (int n = PAGE_ROWS; st >= 0 && n == PAGE_ROWS && !r->is_over;) {
         n = 0;
-        st = STORE_SELECT(r->s, &rows, err, SAMPLES_OF, db_i(r->run->number), db_i(after),
-                          db_i(last), db_i(from), db_i(r->to_ms), db_i(r->series), db_i(PAGE_ROWS));
+        st = STORE_SELECT(r->s, &rows, err, SAMPLES_OF, db_i(r->run->number), db_i(w.after),
+                          db_i(w.last), db_i(w.from_ms), db_i(r->to_ms), db_i(r->series),
+                          db_i(PAGE_ROWS));
         while (st >= 0 && (st = d->next(rows, err)) == BITNET_OK) {
             store_cell c = {0};
-            after = d->get_int(rows, 0);
+            w.after = d->get_int(rows, 0);
             n++;
             st = store_cell_add(&c, d, rows, 2, err);
             if (st >= 0) st = each(r, ctx, d->get_int(rows, 1), &c, err);
@@ -379,23 +384,26 @@ static bitnet_status give_sample(point_reader *r, void *ctx, int64_t t_ms, const
     return give(r, t_ms, c, err);
 }
 
-static bitnet_status seq_bounds(store *s, int64_t run, int64_t from, int64_t to, int64_t *first,
-                                int64_t *last, bitnet_error *err) {
+/* The first and the last number of the windows in the range; 0 and 0 when there is none. */
+static bitnet_status seq_bounds(const point_reader *r, int64_t *first, int64_t *last,
+                                bitnet_error *err) {
+    const db_driver *d = r->s->driver;
     db_rows *rows;
-    bitnet_status st = STORE_SELECT(s, &rows, err, SEQ_BOUNDS, db_i(run), db_i(from), db_i(to));
-    if (st >= 0) st = s->driver->next(rows, err);
+    bitnet_status st = STORE_SELECT(r->s, &rows, err, SEQ_BOUNDS, db_i(r->run->number),
+                                    db_i(r->from_ms), db_i(r->to_ms));
+    if (st >= 0) st = d->next(rows, err);
     if (st < 0) return st;
-    *first = s->driver->get_int(rows, 0); /* 0 and 0 when there is none */
-    *last = s->driver->get_int(rows, 1);
-    s->driver->end(rows);
+    *first = d->get_int(rows, 0);
+    *last = d->get_int(rows, 1);
+    d->end(rows);
     return BITNET_OK;
 }
 
 static bitnet_status give_raw(point_reader *r, bitnet_error *err) {
     int64_t first, last;
-    bitnet_status st = seq_bounds(r->s, r->run->number, r->from_ms, r->to_ms, &first, &last, err);
+    bitnet_status st = seq_bounds(r, &first, &last, err);
     if (st < 0) return st;
-    return each_sample(r, first - 1, last, r->from_ms, give_sample, NULL, err);
+    return each_sample(r, (stretch){first - 1, last, r->from_ms}, give_sample, NULL, err);
 }
 
 typedef struct tail { /* minutes or hours of what was not rolled up yet, by time */
@@ -465,8 +473,8 @@ static bitnet_status give_merged(point_reader *r, db_sql sql, tail *l, bitnet_er
 
 static bitnet_status give_rolled(point_reader *r, db_sql sql, int64_t step_ms, bitnet_error *err) {
     tail l = {.step_ms = step_ms};
-    bitnet_status st = each_sample(r, r->run->rolled_seq, r->run->last_seq,
-                                   floor_to(r->from_ms, step_ms), add_to_tail, &l, err);
+    const stretch rest = {r->run->rolled_seq, r->run->last_seq, floor_to(r->from_ms, step_ms)};
+    bitnet_status st = each_sample(r, rest, add_to_tail, &l, err);
     if (st >= 0) st = give_merged(r, sql, &l, err);
     for (int i = 0; i < l.n; i++)
         store_cell_clear(&l.at[i].cell);
@@ -482,7 +490,7 @@ static bitnet_status choose(const point_reader *r, store_resolution *out, bitnet
     if (*out != STORE_AUTO) return BITNET_OK;
     *out = STORE_HOUR;
     if (to - from <= DAY_MS && r->from_ms >= run->raw_gone_ms) {
-        bitnet_status st = seq_bounds(r->s, run->number, r->from_ms, r->to_ms, &first, &last, err);
+        bitnet_status st = seq_bounds(r, &first, &last, err);
         if (st < 0) return st;
         if (last - first < AUTO_POINTS) *out = STORE_RAW;
     }

@@ -34,6 +34,10 @@ typedef struct replay {
     sample_item *sample; /* [series.n] */
     page_item item[PAGE_SEQS];
     int n;
+    int kinds;
+    bool (*visit)(void *user, const cJSON *message);
+    void *user;
+    bool is_over; /* the visitor has had enough */
 } replay;
 
 /* --- pieces --- */
@@ -286,14 +290,13 @@ static const struct {
 enum { N_TABLES = sizeof tables / sizeof *tables };
 
 /* The next number behind `after` that a message of these kinds has; INT64_MAX when none does. */
-static bitnet_status next_seq(replay *r, int kinds, int64_t after, int64_t *out,
-                              bitnet_error *err) {
+static bitnet_status next_seq(replay *r, int64_t after, int64_t *out, bitnet_error *err) {
     const db_driver *d = r->s->driver;
     db_rows *rows;
     bitnet_status st = BITNET_OK;
     *out = INT64_MAX;
     for (int i = 0; i < N_TABLES && st >= 0; i++) {
-        if (!(kinds & tables[i].kind)) continue;
+        if (!(r->kinds & tables[i].kind)) continue;
         st = d->select(r->s->db, &rows, tables[i].next, DB_VALUES(db_i(r->run.number), db_i(after)),
                        err);
         if (st < 0 || (st = d->next(rows, err)) != BITNET_OK) continue;
@@ -308,19 +311,17 @@ static int by_seq(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static bitnet_status replay_page(replay *r, int kinds, int64_t first,
-                                 bool (*visit)(void *user, const cJSON *message), void *user,
-                                 bool *is_over, bitnet_error *err) {
+static bitnet_status replay_page(replay *r, int64_t first, bitnet_error *err) {
     bitnet_status st = BITNET_OK;
     int64_t last = first + PAGE_SEQS - 1;
     r->n = 0;
     for (int i = 0; i < N_TABLES && st >= 0; i++)
-        if (kinds & tables[i].kind)
+        if (r->kinds & tables[i].kind)
             st = read_items(r, tables[i].between, first, last, tables[i].make, err);
-    if (st >= 0 && (kinds & STORE_WINDOW)) st = read_samples(r, first, last, err);
+    if (st >= 0 && (r->kinds & STORE_WINDOW)) st = read_samples(r, first, last, err);
     if (st >= 0) qsort(r->item, (size_t)r->n, sizeof *r->item, by_seq);
     for (int i = 0; i < r->n; i++) {
-        if (st >= 0 && !*is_over) *is_over = !visit(user, r->item[i].json);
+        if (st >= 0 && !r->is_over) r->is_over = !r->visit(r->user, r->item[i].json);
         cJSON_Delete(r->item[i].json);
     }
     return st;
@@ -342,30 +343,26 @@ static bitnet_status rank_series(replay *r, bitnet_error *err) {
     return BITNET_OK;
 }
 
-static bitnet_status visit_one(cJSON *json, bool (*visit)(void *user, const cJSON *message),
-                               void *user, bool *is_over, bitnet_error *err) {
+static bitnet_status visit_one(replay *r, cJSON *json, bitnet_error *err) {
     if (!json) return store_no_memory(err);
-    *is_over = !visit(user, json);
+    r->is_over = !r->visit(r->user, json);
     cJSON_Delete(json);
     return BITNET_OK;
 }
 
-static bitnet_status replay_run(replay *r, cJSON *header, int kinds,
-                                bool (*visit)(void *user, const cJSON *message), void *user,
-                                bitnet_error *err) {
-    bool is_over = false, has_ended = cJSON_HasObjectItem(header, "ended_ms");
+static bitnet_status replay_run(replay *r, cJSON *header, bitnet_error *err) {
+    bool has_ended = cJSON_HasObjectItem(header, "ended_ms");
     bitnet_status st = BITNET_OK;
     int64_t seq = 0;
-    if (kinds & STORE_HELLO)
-        st = visit_one(make_hello(header, &r->series), visit, user, &is_over, err);
-    while (st >= 0 && !is_over) {
-        st = next_seq(r, kinds, seq, &seq, err);
+    if (r->kinds & STORE_HELLO) st = visit_one(r, make_hello(header, &r->series), err);
+    while (st >= 0 && !r->is_over) {
+        st = next_seq(r, seq, &seq, err);
         if (st < 0 || seq > INT64_MAX - PAGE_SEQS) break;
-        st = replay_page(r, kinds, seq, visit, user, &is_over, err);
+        st = replay_page(r, seq, err);
         seq += PAGE_SEQS - 1;
     }
-    if (st >= 0 && !is_over && has_ended && (kinds & STORE_BYE))
-        st = visit_one(make_bye(header), visit, user, &is_over, err);
+    if (st >= 0 && !r->is_over && has_ended && (r->kinds & STORE_BYE))
+        st = visit_one(r, make_bye(header), err);
     return st;
 }
 
@@ -376,12 +373,15 @@ bitnet_status store_replay(store *s, const char *id, int kinds,
     cJSON *header = NULL;
     if (!r) return store_no_memory(err);
     r->s = s;
+    r->kinds = kinds;
+    r->visit = visit;
+    r->user = user;
     bitnet_status st = store_begin_read(s, err);
     if (st >= 0) {
         st = store_read_run(s, id, &header, &r->run, err);
         if (st >= 0) st = store_read_series(s, r->run.number, &r->series, err);
         if (st >= 0) st = rank_series(r, err);
-        if (st >= 0) st = replay_run(r, header, kinds, visit, user, err);
+        if (st >= 0) st = replay_run(r, header, err);
         st = store_end_read(s, st);
     }
     cJSON_Delete(header);

@@ -51,11 +51,15 @@ typedef struct level {
 static const level levels[] = {{SQL_GET_MINUTE, SQL_SET_MINUTE, MINUTE_MS},
                                {SQL_GET_HOUR, SQL_SET_HOUR, HOUR_MS}};
 
+typedef struct place { /* a row of a level */
+    int64_t run, series, t_ms;
+} place;
+
 /* Puts `newer` behind what its minute or hour holds. */
-static bitnet_status add_to_level(store *s, const level *l, int64_t run, int64_t series, int64_t t,
-                                  const store_cell *newer, bitnet_error *err) {
+static bitnet_status add_to_level(store *s, const level *l, place at, const store_cell *newer,
+                                  bitnet_error *err) {
     const db_driver *d = s->driver;
-    const db_value key[] = {db_i(run), db_i(series), db_i(floor_to(t, l->step_ms))};
+    const db_value key[] = {db_i(at.run), db_i(at.series), db_i(floor_to(at.t_ms, l->step_ms))};
     store_cell sum = {0};
     db_rows *rows;
     bitnet_status st = d->select(s->db, &rows, l->get, key, 3, err);
@@ -73,13 +77,19 @@ static bitnet_status add_to_level(store *s, const level *l, int64_t run, int64_t
     return st;
 }
 
-/* All windows of w end in the minute of t. */
-static bitnet_status roll_minute(store *s, int64_t run, span w, int64_t t, bitnet_error *err) {
+typedef struct roll_part { /* windows of one run that end in one minute, in order */
+    span w;
+    int64_t t_ms;
+    int n;
+    bool is_end; /* there are no windows behind them */
+} roll_part;
+
+static bitnet_status roll_windows(store *s, int64_t run, const roll_part *p, bitnet_error *err) {
     store_cells c = {0};
-    bitnet_status st = store_cells_add_raw(&c, s->driver, s->db, run, w.first, w.last, err);
+    bitnet_status st = store_cells_add_raw(&c, s, run, p->w.first, p->w.last, err);
     for (int64_t i = 0; i < c.n && st >= 0; i++)
         for (int l = 0; c.at[i].n && l < 2 && st >= 0; l++)
-            st = add_to_level(s, &levels[l], run, i, t, &c.at[i], err);
+            st = add_to_level(s, &levels[l], (place){run, i, p->t_ms}, &c.at[i], err);
     store_cells_free(&c);
     return st;
 }
@@ -93,41 +103,36 @@ static bool is_complete(const roll_run *r, int64_t t_ms) {
     return r->is_idle || floor_to(t_ms, MINUTE_MS) != floor_to(r->last_t_ms, MINUTE_MS);
 }
 
-/* The next windows of a run that can be rolled up: *n of them. *is_end: there are none behind. */
-static bitnet_status next_windows(store *s, const roll_run *r, int64_t limit, span *w, int64_t *t,
-                                  int *n, bool *is_end, bitnet_error *err) {
+/* The next windows of a run that can be rolled up. */
+static bitnet_status next_part(store *s, const roll_run *r, roll_part *p, bitnet_error *err) {
     const db_driver *d = s->driver;
     db_rows *rows;
-    *n = 0;
+    *p = (roll_part){0};
     bitnet_status st = STORE_SELECT(s, &rows, err, WINDOWS_AFTER, db_i(r->number),
-                                    db_i(r->rolled_seq), db_i(limit));
+                                    db_i(r->rolled_seq), db_i(s->roll_windows));
     while (st >= 0 && (st = d->next(rows, err)) == BITNET_OK) {
         int64_t seq = d->get_int(rows, 0), t_ms = d->get_int(rows, 1);
-        bool is_same = *n == 0 || floor_to(t_ms, MINUTE_MS) == floor_to(*t, MINUTE_MS);
+        bool is_same = p->n == 0 || floor_to(t_ms, MINUTE_MS) == floor_to(p->t_ms, MINUTE_MS);
         if (!is_same || !is_complete(r, t_ms)) {
             d->end(rows);
             break;
         }
-        if (*n == 0) w->first = seq;
-        w->last = seq;
-        *t = t_ms;
-        ++*n;
+        if (p->n++ == 0) p->w.first = seq;
+        p->w.last = seq;
+        p->t_ms = t_ms;
     }
-    *is_end = st == BITNET_DONE && *n < limit;
+    p->is_end = st == BITNET_DONE && p->n < s->roll_windows;
     return st < 0 ? st : BITNET_OK;
 }
 
 /* One minute of one run, or a part of it. *did: something was rolled up. */
-static bitnet_status roll_run_once(store *s, roll_run *r, bool *did, bitnet_error *err) {
-    span w = {0, 0};
-    int64_t t = 0;
-    int n;
-    bool is_end;
+static bitnet_status roll_run_once(store *s, const roll_run *r, bool *did, bitnet_error *err) {
+    roll_part p;
     uint64_t start = now_ms();
-    bitnet_status st = next_windows(s, r, s->roll_windows, &w, &t, &n, &is_end, err);
-    if (st >= 0 && n) st = roll_minute(s, r->number, w, t, err);
-    if (st < 0 || (!n && !is_end)) return st;
-    st = STORE_PUSH(s, err, SET_ROLLED, db_i(is_end ? r->last_seq : w.last), db_i(r->number));
+    bitnet_status st = next_part(s, r, &p, err);
+    if (st >= 0 && p.n) st = roll_windows(s, r->number, &p, err);
+    if (st < 0 || (!p.n && !p.is_end)) return st;
+    st = STORE_PUSH(s, err, SET_ROLLED, db_i(p.is_end ? r->last_seq : p.w.last), db_i(r->number));
     *did = true;
     uint64_t took = now_ms() - start;
     if (took > SLICE_MS && s->roll_windows > WINDOWS_MIN) s->roll_windows /= 2;
@@ -224,15 +229,19 @@ static bitnet_status drop_windows(store *s, int64_t run, span w, int64_t wall_ms
     return st < 0 ? st : leave_gap(s, run, w, n, wall_ms, err);
 }
 
+typedef struct trim_run {
+    int64_t number, rolled_seq, skew_ms, heard_ms, minute_gone_ms;
+} trim_run;
+
 /* The oldest windows of a run that end before `before` (of its clock), *n of them. */
-static bitnet_status trim_windows(store *s, int64_t run, int64_t rolled_seq, int64_t before,
-                                  int64_t wall_ms, int *n, bitnet_error *err) {
+static bitnet_status trim_windows(store *s, const trim_run *r, int64_t before, int64_t wall_ms,
+                                  int *n, bitnet_error *err) {
     const db_driver *d = s->driver;
     int64_t seq[TRIM_WINDOWS], newest = 0;
     db_rows *rows;
     *n = 0;
-    bitnet_status st = STORE_SELECT(s, &rows, err, OLD_WINDOWS, db_i(run), db_i(before),
-                                    db_i(rolled_seq), db_i(TRIM_WINDOWS));
+    bitnet_status st = STORE_SELECT(s, &rows, err, OLD_WINDOWS, db_i(r->number), db_i(before),
+                                    db_i(r->rolled_seq), db_i(TRIM_WINDOWS));
     while (st >= 0 && (st = d->next(rows, err)) == BITNET_OK) {
         seq[(*n)++] = d->get_int(rows, 0);
         newest = d->get_int(rows, 1);
@@ -242,14 +251,10 @@ static bitnet_status trim_windows(store *s, int64_t run, int64_t rolled_seq, int
     for (int i = 0, end; i < *n && st >= 0; i = end) {
         for (end = i + 1; end < *n && seq[end] == seq[end - 1] + 1;)
             end++;
-        st = drop_windows(s, run, (span){seq[i], seq[end - 1]}, wall_ms, err);
+        st = drop_windows(s, r->number, (span){seq[i], seq[end - 1]}, wall_ms, err);
     }
-    return st < 0 ? st : STORE_PUSH(s, err, SET_RAW_GONE, db_i(newest + 1), db_i(run));
+    return st < 0 ? st : STORE_PUSH(s, err, SET_RAW_GONE, db_i(newest + 1), db_i(r->number));
 }
-
-typedef struct trim_run {
-    int64_t number, rolled_seq, skew_ms, heard_ms, minute_gone_ms;
-} trim_run;
 
 /* Minutes and hours of some series; *n of them. */
 static bitnet_status trim_series(store *s, const trim_run *r, int64_t wall_ms, int *n,
@@ -291,8 +296,7 @@ static bitnet_status trim_run_once(store *s, const trim_run *r, int64_t wall_ms,
                                    bitnet_error *err) {
     int n;
     int64_t now = wall_ms - r->skew_ms, minutes_until = now - s->keep.minute_ms;
-    bitnet_status st =
-        trim_windows(s, r->number, r->rolled_seq, now - s->keep.raw_ms, wall_ms, &n, err);
+    bitnet_status st = trim_windows(s, r, now - s->keep.raw_ms, wall_ms, &n, err);
     *did = n > 0;
     if (st < 0 || *did) return st;
     if (minutes_until >= r->minute_gone_ms + HOUR_MS) { /* not for every minute that gets old */
@@ -343,9 +347,9 @@ static bitnet_status fit_slice(store *s, int64_t wall_ms, bool *did, bitnet_erro
     if (st < 0 || size <= s->keep.size) return st;
     st = d->select(s->db, &rows, SQL_RUN_OF_OLDEST_WINDOW, NULL, 0, err);
     if (st >= 0 && (st = d->next(rows, err)) == BITNET_OK) {
-        int64_t run = d->get_int(rows, 0), rolled_seq = d->get_int(rows, 1);
+        const trim_run r = {.number = d->get_int(rows, 0), .rolled_seq = d->get_int(rows, 1)};
         d->end(rows);
-        st = trim_windows(s, run, rolled_seq, INT64_MAX, wall_ms, &n, err);
+        st = trim_windows(s, &r, INT64_MAX, wall_ms, &n, err);
         *did = n > 0;
         return st;
     }

@@ -20,7 +20,7 @@ enum {
     BATCH_MAX = 5000,
     MESSAGES_MAX = 100 * 1000,
     BYTES_MAX = 64 * 1024 * 1024,
-    RETRY_FIRST_MS = 100, /* doubles with each failure */
+    RETRY_FIRST_MS = 20, /* doubles with each failure */
     RETRY_LAST_MS = 1000,
     LOG_EVERY_MS = 10 * 1000,
     MAINTAIN_EVERY_MS = 1000,

@@ -1,9 +1,8 @@
-/* machine.c: see machine.h. A rate is the best of some tries where it is a bound, and the middle where it is to be
- * expected.
+/* machine.c: see machine.h. A rate is the best of some tries, all of them short: what else runs now only makes them
+ * slower, and will not run for as long as the model.
  */
 #include "probe/machine.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/os.h"
@@ -13,16 +12,18 @@
 #include "probe/peak.h"
 #include "rates.h"
 
-/* The buffer stands for the weights: as large as they are, so that small models are read from a cache as they would
- * be, up to what takes too long to fill. */
+/* A large model's own weights are read: memory that no cache holds takes too long to fill. For a small one a buffer
+ * stands, as large as its weights, so that it is read from a cache as they would be. */
 #define LEAST_BUFFER ((uint64_t)1 << 20)
-#define MOST_BUFFER  ((uint64_t)64 << 20)
+#define MOST_BUFFER  ((uint64_t)32 << 20)
+#define LARGE        ((uint64_t)64 << 20) /* of weights that were copied */
+#define LEAST_BLOCK  MOST_PIECE
 #define LEAST_PIECE  ((uint64_t)16 << 10)
 #define MOST_PIECE   ((uint64_t)8 << 20)
-#define N_TRIES      3
-#define READ_MS      6.0 /* of a try; together 80 ms, and what the buffer takes to fill */
-#define KERNEL_MS    4.0
-#define SHORT_MS     1.0
+#define N_TRIES      4
+#define READ_MS      4.0 /* of a try; together 60 ms, and what the buffer takes to fill */
+#define KERNEL_MS    3.0
+#define SHORT_MS     0.5
 #define PEAK_NS      2000000u
 
 /* As in targets/wasm/js/roofline.ts, which has how they were found. */
@@ -58,41 +59,52 @@ static uint64_t between(uint64_t v, uint64_t least, uint64_t most) {
 /* ---- rates of kernels -------------------------------------------------------------------------------
  */
 
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+static double best_of(bitnet_probe *p, bitnet_probe_kind kind, uint64_t piece, double ms) {
+    double best = 0;
+    for (int i = 0; i < N_TRIES; i++) {
+        const double rate = bitnet_probe_rate(p, kind, (size_t)piece, ms);
+        if (rate > best) best = rate;
+    }
+    return best;
 }
 
-typedef struct tries {
-    double middle, best;
-} tries;
-
-static tries try_kind(bitnet_probe *p, bitnet_probe_kind kind, uint64_t piece, double ms) {
-    double rate[N_TRIES];
-    for (int i = 0; i < N_TRIES; i++)
-        rate[i] = bitnet_probe_rate(p, kind, (size_t)piece, ms);
-    qsort(rate, N_TRIES, sizeof *rate, by_value);
-    return (tries){rate[N_TRIES / 2], rate[N_TRIES - 1]};
+/* The blocks of a large model's weights; 0 of a small one's. */
+static int32_t list_weights(const bitnet_model *m, bitnet_probe_memory out[BITNET_PROBE_MEMORIES]) {
+    bitnet_backend *be;
+    const bitnet_backend_ops *ops = bitnet_model_get_backend(m, &be);
+    const void *data;
+    size_t size;
+    uint64_t sum = 0;
+    int32_t n = 0;
+    for (int32_t i = 0; n < BITNET_PROBE_MEMORIES && ops->weights_at(be, i, &data, &size); i++) {
+        if (size < LEAST_BLOCK) continue;
+        out[n++] = (bitnet_probe_memory){data, size};
+        sum += size;
+    }
+    return sum >= LARGE ? n : 0;
 }
 
-static void measure_kernels(machine_rates *r, const sizes *s, const bitnet_model_info *info,
-                            uint32_t flags) {
+static void measure_kernels(machine_rates *r, const bitnet_model *m, const sizes *s,
+                            const bitnet_model_info *info, uint32_t flags) {
     const char *name;
-    bitnet_probe *p = bitnet_probe_create((size_t)between(s->token, LEAST_BUFFER, MOST_BUFFER));
+    bitnet_probe_memory memory[BITNET_PROBE_MEMORIES];
+    const int32_t n_memory = list_weights(m, memory);
+    bitnet_probe *p = bitnet_probe_create(
+        (size_t)(n_memory ? LEAST_BUFFER : between(s->token, LEAST_BUFFER, MOST_BUFFER)));
     if (!p) return;
+    if (n_memory > 0) bitnet_probe_go_over(p, memory, n_memory);
     bitnet_probe_use(p, flags, bench_reader(flags, &name));
     bitnet_probe_threads(p, info->n_threads);
     const uint64_t n_products = PRODUCTS_PER_LAYER * (uint64_t)(info->n_layer ? info->n_layer : 1);
     const uint64_t product = between(s->ternary / n_products, LEAST_PIECE, MOST_PIECE);
     const bitnet_probe_kind head = s->is_staged ? BITNET_PROBE_SCAN : BITNET_PROBE_F16;
-    r->bounds.read_bytes_per_s = try_kind(p, BITNET_PROBE_READ, MOST_PIECE, READ_MS).best;
-    r->ternary_bytes_per_s = try_kind(p, BITNET_PROBE_TERN, product, KERNEL_MS).middle;
-    r->head_bytes_per_s = try_kind(p, head, MOST_PIECE, KERNEL_MS).middle;
+    r->bounds.read_bytes_per_s = best_of(p, BITNET_PROBE_READ, MOST_PIECE, READ_MS);
+    r->ternary_bytes_per_s = best_of(p, BITNET_PROBE_TERN, product, KERNEL_MS);
+    r->head_bytes_per_s = best_of(p, head, MOST_PIECE, KERNEL_MS);
     r->prompt_mac_per_s =
-        try_kind(p, BITNET_PROBE_PROMPT, between(product, LEAST_PIECE, LEAST_BUFFER), KERNEL_MS)
-            .middle;
-    r->floats_per_s = try_kind(p, BITNET_PROBE_FLOATS, 0, SHORT_MS).middle;
-    const double forks = try_kind(p, BITNET_PROBE_FORK, 0, SHORT_MS).middle;
+        best_of(p, BITNET_PROBE_PROMPT, between(product, LEAST_PIECE, LEAST_BUFFER), KERNEL_MS);
+    r->floats_per_s = best_of(p, BITNET_PROBE_FLOATS, 0, SHORT_MS);
+    const double forks = best_of(p, BITNET_PROBE_FORK, 0, SHORT_MS);
     r->fork_s = forks > 0 ? 1 / forks : 0;
     bitnet_probe_free(p);
 }
@@ -154,7 +166,7 @@ const machine_rates *machine_measure(const bitnet_model *m) {
     const bitnet_model_info info = bitnet_model_get_info(m);
     const sizes s = sizes_of(m, &info);
     const uint32_t flags = flags_of(info.tier);
-    measure_kernels(&rates, &s, &info, flags ? flags : BITNET_CPU_C_ONLY);
+    measure_kernels(&rates, m, &s, &info, flags ? flags : BITNET_CPU_C_ONLY);
     measure_peaks(&rates, &info, flags);
     /* without a loop of its own, a variant's bound is what its product reaches from a cache */
     if (rates.bounds.i8_mac_per_s <= 0) rates.bounds.i8_mac_per_s = rates.prompt_mac_per_s;

@@ -19,7 +19,7 @@ typedef struct machine_rates {
 } machine_rates;
 
 /* Once in the life of the process, with the model of the first call: at most 150 ms, in which nothing else should
- * compute, and memory of the model's size, 64 MB at most, which is given back. One thread at a time calls. */
+ * compute, and 32 MB of memory at most, which is given back. One thread at a time calls. */
 const machine_rates *machine_measure(const bitnet_model *m);
 
 /* Tokens a second, 0 = not known. decode: one after the other over a short context. Measured ones were within a

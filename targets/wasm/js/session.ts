@@ -89,7 +89,7 @@ const TOKENIZE_SPECIAL = 2;
 export const HEAP_MAX = 2 ** 32 - 65536;
 const HASH_STEP = 8 << 20;
 const STATUS_DONE = 1;
-export const SPAN_SIZE = 48; /* of a bitnet_span (bitnet/profile.h); trace.ts reads it */
+export const SPAN_SIZE = 48; /* of a bitnet_profile_span (bitnet/profile.h); trace.ts reads it */
 const TRACK_STATES = ["connecting", "open", "refused"] as const;
 
 export class Session {

@@ -6,6 +6,7 @@ import { ask, GOLDEN, MODEL, openPage, phase, REAL, run, serve, sharedBrowser } 
 
 const shared = sharedBrowser();
 const [FIRST] = GOLDEN.prompts;
+const MAX_TOKENS = 120; /* some 100 ms: on a busy machine a worker comes late */
 
 const ns = (event, key) => Math.round(event[key] * 1000);
 const endOf = (event) => ns(event, "ts") + ns(event, "dur");
@@ -36,7 +37,7 @@ async function ternaryBytes() {
 
 async function openProfiled(t, query) {
   const server = await serve(t);
-  const page = await openPage(t, shared, `${server.url}?temp=0&max=24${query}`);
+  const page = await openPage(t, shared, `${server.url}?temp=0&max=${MAX_TOKENS}${query}`);
   await phase(page, "ready");
   await page.click("#profile summary");
   await page.click("#profile-toggle");
@@ -55,7 +56,7 @@ test("the page saves a trace of all threads on one clock, whose bytes are the mo
   const bounds = /^This device, on 2 threads: [\d.,]+ [MG]B\/s, [\d.,]+ G multiply-adds a second\.$/;
   assert.match(await page.locator("#profile-status").textContent(), bounds);
   const answer = await ask(page, FIRST.text);
-  assert.ok(answer.length > 20 && FIRST.greedy40_text.startsWith(answer), answer);
+  assert.ok(answer.startsWith(FIRST.greedy40_text), answer);
   const { traceEvents, otherData, displayTimeUnit } = await saveTrace(page);
   assert.equal(displayTimeUnit, "ns");
 

@@ -197,7 +197,7 @@ test('nothing outside the web root, nothing hidden, nothing but files', { skip }
     '/.secret', '/.git/config', '/%2esecret', '/outside-link.txt', '/outside-folder/x.txt', '/outside-folder/', '/passwd',
     '/../web-neighbour/x.txt', '/pipe', '/index.html/', '/index.html/x', '/%69ndex.html', '/index.html%00', '/index%2ehtml',
     '/~root', '/etc/passwd', '/a.txt ', "/a'.txt", `/${'a/'.repeat(1000)}`, `/${'a'.repeat(600)}`, '/missing', '/models/', '/models/x.gguf',
-    '/INDEX.HTML', '/health/live/', '/health/',
+    '/INDEX.HTML', '/health/live/', '/health/', '/health/dead',
   ];
   for (const path of paths) {
     const answer = await get(server, path);
