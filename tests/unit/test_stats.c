@@ -31,7 +31,7 @@ static int by_size(const void *a, const void *b) {
 static void send_some(stats *s, uint64_t ms, int n) {
     bitnet_histogram h = {.n = 0};
     bitnet_bucket b[BITNET_HISTOGRAM_BUCKETS];
-    double sum = 0, low = INFINITY, high = -INFINITY;
+    double sum = 0, low = HUGE_VAL, high = -HUGE_VAL;
     static char m[8192];
     for (int i = 0; i < n; i++) {
         double v = pow(10, -4 * uniform());
