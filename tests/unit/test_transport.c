@@ -29,7 +29,8 @@ enum {
 
 #define HELLO                                                                                      \
     "{\"type\":\"hello\",\"proto\":1,\"role\":\"producer\",\"name\":\"t\",\"instance\":\"%s\","    \
-    "\"backend\":\"cpu\",\"tier\":\"c\",\"threads\":1,\"model\":\"\",\"t_ms\":1,\"metrics\":[]}"
+    "\"epoch\":%u,\"next_seq\":1,\"backend\":\"cpu\",\"tier\":\"c\",\"threads\":1,\"model\":\"\"," \
+    "\"host\":\"\",\"build\":\"\",\"t_ms\":1,\"started_ms\":1,\"metrics\":[]}"
 #define WINDOW "{\"type\":\"window\",\"seq\":%d,\"t_ms\":1,\"span_ms\":1,\"dropped\":0,\"m\":{}}"
 
 static uint64_t now_ms(void) {
@@ -140,6 +141,8 @@ static void board_close(board *b) {
 
 /* --- a producer, as report.c is one: hello when n_opened grows --- */
 
+static unsigned epoch; /* of hellos: each is newer than all before it */
+
 typedef struct client {
     bitnet_transport t;
     uint32_t n_seen;
@@ -157,7 +160,7 @@ static bitnet_status client_send(client *c, const char *text, int seq) {
     char buf[512];
     uint32_t n = c->t.n_opened(c->t.ctx);
     if (n != c->n_seen) {
-        snprintf(buf, sizeof buf, HELLO, c->instance);
+        snprintf(buf, sizeof buf, HELLO, c->instance, ++epoch);
         if (c->t.send(c->t.ctx, buf, strlen(buf)) == BITNET_OK) c->n_seen = n;
     }
     if (n == 0 || n != c->n_seen) return BITNET_AGAIN;
@@ -171,6 +174,20 @@ static bitnet_status client_send(client *c, const char *text, int seq) {
 static bool client_sends(client *c, int seq, int ms) {
     for (uint64_t end = now_ms() + (uint64_t)ms; now_ms() < end; usleep(STEP_US))
         if (client_send(c, NULL, seq) == BITNET_OK) return true;
+    return false;
+}
+
+/* Whether the hub says something with that in it, and not before it was sent. */
+static bool client_hears(client *c, const char *what, int ms) {
+    char text[1025];
+    size_t n;
+    uint64_t at_ns, begin = bitnet_os_now_ns();
+    for (uint64_t end = now_ms() + (uint64_t)ms; now_ms() < end; usleep(STEP_US))
+        while (c->t.receive(c->t.ctx, text, sizeof text - 1, &n, &at_ns) == BITNET_OK) {
+            text[n] = '\0';
+            assert_true(at_ns + 10000000000u > begin && at_ns <= bitnet_os_now_ns());
+            if (strstr(text, what)) return true;
+        }
     return false;
 }
 
@@ -190,6 +207,8 @@ static void a_producer_is_on_the_board_within_a_second(void **state) {
     assert_true(client_sends(&c, 1, 1000));
     assert_true(hears(b, "\"seq\":1", 1000));
     assert_non_null(strstr(b->text, "\"instance\":\"a1\""));
+    assert_true(client_hears(&c, "\"type\":\"welcome\"", SOON_MS));
+    assert_true(client_hears(&c, "{\"type\":\"ack\",\"seq\":1}", SOON_MS));
     board_close(b);
     client_close(&c);
     hub_stop(&h);
@@ -205,7 +224,8 @@ static void what_is_queued_before_close_arrives(void **state) {
     assert_true(client_sends(&c, 1, SOON_MS));
     for (int i = 2; i <= 30; i++)
         assert_int_equal(client_send(&c, NULL, i), BITNET_OK);
-    assert_int_equal(client_send(&c, "{\"type\":\"bye\",\"reason\":\"done\"}", 0), BITNET_OK);
+    assert_int_equal(client_send(&c, "{\"type\":\"bye\",\"reason\":\"done\",\"seq\":30}", 0),
+                     BITNET_OK);
     uint64_t begin = now_ms();
     client_close(&c);
     assert_in_range(now_ms() - begin, 0, 1000);
