@@ -284,6 +284,9 @@ test('opening the printed address signs a browser in, and its websocket needs no
   const native = await join(t, server, { headers: { Authorization: `Bearer ${TOKEN}` } });
   native.send(hello());
   await board.heard('hello', (m) => m.type === 'hello');
+  const stranger = await join(t, server); // whoever comes right after them is a stranger all the same
+  stranger.send({ type: 'hello', proto: 1, role: 'viewer' });
+  assert.equal((await within(SOON_MS, 'the end', stranger.closed)).code, 4401);
 });
 
 test('a websocket without the token is closed with 4401, with it in its hello it is not', { skip }, async (t) => {
