@@ -184,6 +184,13 @@ static void save_chat(void) {
     SAVE_TEXT("chat-no-text", "\x00\x01\x04\xc2\xa0 \xff\x02\x03<|i");
 }
 
+static void save_alert_rules(void) {
+    SAVE_TEXT("alert_rule-expected", "decode_rate < 0.7 * expected for 30s");
+    SAVE_TEXT("alert_rule-stat", "time_to_first_token p95 > 500ms for 1min where name=cli 2");
+    SAVE_TEXT("alert_rule-factor", "memory max >= 2 * 1.5GiB");
+    SAVE_TEXT("alert_rule-alias", "cache_hit_rate <= 70% for 1e1s");
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: make_seeds FOLDER\n");
@@ -199,5 +206,6 @@ int main(int argc, char **argv) {
     save_json();
     save_safetensors();
     save_folders();
+    save_alert_rules();
     return 0;
 }

@@ -239,8 +239,8 @@ static void histograms_never_count_a_value_below_where_it_is(void **state) {
                      before);
         before = got;
     }
-    assert_true(value_of("bitnet_time_per_output_token_seconds_bucket", "le", "+Inf") == N);
-    assert_true(value_of("bitnet_time_per_output_token_seconds_count", NULL, NULL) == N);
+    assert_true(value_of("bitnet_time_per_output_token_seconds_bucket", "le", "+Inf") == (double)N);
+    assert_true(value_of("bitnet_time_per_output_token_seconds_count", NULL, NULL) == (double)N);
     assert_true(fabs(value_of("bitnet_time_per_output_token_seconds_sum", NULL, NULL) - sum) <
                 1e-9);
     free(text);

@@ -31,7 +31,7 @@ static int by_size(const void *a, const void *b) {
 static void send_some(stats *s, uint64_t ms, int n) {
     bitnet_histogram h = {.n = 0};
     bitnet_bucket b[BITNET_HISTOGRAM_BUCKETS];
-    double sum = 0, low = INFINITY, high = -INFINITY;
+    double sum = 0, low = HUGE_VAL, high = -HUGE_VAL;
     static char m[8192];
     for (int i = 0; i < n; i++) {
         double v = pow(10, -4 * uniform());
@@ -203,6 +203,47 @@ static void series_beyond_the_limit_are_counted_in_one(void **state) {
     stats_free(s);
 }
 
+/* A window of n series, user=first and so on. */
+static void send_many_series(stats *s, uint32_t number, const char *instance, int first, int n) {
+    static char text[MESSAGE_MAX];
+    int at =
+        snprintf(text, sizeof text,
+                 "{\"type\":\"window\",\"seq\":1,\"t_ms\":1,\"span_ms\":1,\"dropped\":0,\"m\":{},"
+                 "\"s\":[");
+    for (int i = 0; i < n; i++)
+        at += snprintf(
+            text + at, sizeof text - (size_t)at,
+            "%s{\"name\":\"mine\",\"labels\":{\"user\":\"%d\"},\"n\":1,\"sum\":1,\"min\":1,"
+            "\"max\":1,\"last\":1}",
+            i ? "," : "", first + i);
+    snprintf(text + at, sizeof text - (size_t)at, "]}");
+    hear(s, instance, number, at_ms(1), text);
+}
+
+static void all_producers_together_have_a_limit_too(void **state) {
+    (void)state;
+    enum { AT_ONCE = 500, N = STATS_ALL_SERIES_MAX / STATS_SERIES_MAX + 2 };
+    stats *s = stats_create();
+    char instance[8];
+    for (uint32_t i = 1; i <= N; i++) {
+        snprintf(instance, sizeof instance, "%x", i);
+        hear_hello(s, instance, i, at_ms(0), "cli", "m");
+        for (int first = 0; first < STATS_SERIES_MAX; first += AT_ONCE)
+            send_many_series(s, i, instance, first, AT_ONCE);
+    }
+    assert_int_equal(s->n_series, STATS_ALL_SERIES_MAX);
+    assert_int_equal(s->n_overflow, 2 * STATS_SERIES_MAX);
+    assert_true(stats_find(s->rows[N - 1], "mine")->overflow.sum == (double)STATS_SERIES_MAX);
+    print_message("%d series of %d producers take %.1f MiB\n", STATS_ALL_SERIES_MAX, N,
+                  (double)(STATS_BYTES_MAX - s->room) / 1048576);
+    text_buf t = {.p = NULL};
+    stats_write(s, &t, at_ms(2));
+    print_message("and %.1f MiB of JSON\n", (double)t.n / 1048576);
+    assert_false(t.has_failed);
+    text_free(&t);
+    stats_free(s);
+}
+
 /* ---- rows -------------------------------------------------------------------------------------- */
 
 static void a_producer_that_comes_back_goes_on_in_its_row(void **state) {
@@ -354,6 +395,7 @@ int main(void) {
         cmocka_unit_test(without_room_numbers_stay_right_and_percentiles_go),
         cmocka_unit_test(series_are_told_apart_by_their_labels_in_any_order),
         cmocka_unit_test(series_beyond_the_limit_are_counted_in_one),
+        cmocka_unit_test(all_producers_together_have_a_limit_too),
         cmocka_unit_test(a_producer_that_comes_back_goes_on_in_its_row),
         cmocka_unit_test(what_is_lost_is_counted),
         cmocka_unit_test(operations_of_all_producers_are_summed_up),

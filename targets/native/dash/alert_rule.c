@@ -221,7 +221,7 @@ static bitnet_status take_for(parser *p, alert_rule *out) {
         return fail(p, "alert.duration", "a duration such as 30s, 5min or 1h");
     const unit *u = find_unit(p, &n);
     double seconds = u ? number * u->scale : -1;
-    if (!u || strcmp(u->of, "s") != 0 || seconds < 0 || seconds > ALERT_FOR_MAX_S)
+    if (!u || strcmp(u->of, "s") != 0 || seconds < 0 || seconds > (double)ALERT_FOR_MAX_S)
         return fail(p, "alert.duration", "a unit, ms, s, min or h, and 0 to 24 hours in all");
     out->for_ms = (uint64_t)(seconds * 1000 + 0.5);
     p->at += n;

@@ -83,7 +83,7 @@ static double stat_of(const values *v, alert_stat stat) {
     case ALERT_SUM:
         return v->sum;
     case ALERT_RATE:
-        return v->sum / STATS_SECONDS;
+        return v->sum / (double)STATS_SECONDS;
     case ALERT_MEAN:
         return values_mean(v);
     case ALERT_MIN:

@@ -192,6 +192,29 @@ test('a firing alert is on the board, in the statistics and in health, and then 
   assert.deepEqual((await json(server, '/performance/stats')).alert_changes.map((a) => a.state), ['firing', 'resolved']);
 });
 
+test('an alert is an event of its run, and health knows the history', { skip }, async (t) => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'bitnet-alerts-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const db = path.join(dir, 'history.db');
+  const server = await serve(t, ['--history', db, '--alert', 'memory > 1MB']);
+  const board = await viewer(t, server);
+  assert.equal((await board.heard('health', (m) => m.type === 'health')).store, 'ok');
+  const p = await producer(t, server);
+  await p.heard('welcome', (m) => m.type === 'welcome');
+  p.send(window(1));
+  await board.heard('alert', (m) => m.type === 'alert');
+  await p.heard('ack', (m) => m.type === 'ack');
+  assert.deepEqual((await json(server, '/performance/stats')).store, { durable: true, state: 'ok', reason: null });
+  const now = samples((await get(server, '/metrics')).body);
+  assert.equal(now['bitnet_hub_store_ok'], 1);
+  assert.ok(now['bitnet_hub_store_queue_messages'] >= 0);
+  server.child.kill('SIGTERM');
+  await server.exited;
+  const shown = JSON.parse(execFileSync(bin, ['history', 'show', 'latest', '--db', db, '--json']));
+  const told = shown.events.map((e) => (typeof e.data === 'string' ? JSON.parse(e.data) : e.data));
+  assert.deepEqual(told.map(({ rule, state, value }) => [rule, state, value]), [['memory > 1MB', 'firing', 18350080]]);
+});
+
 test('a rule that is none is refused before anything starts', { skip }, async () => {
   const { code, stderr, stdout } = await run(['serve', '--port', '0', '--alert', 'memory >> 1']);
   assert.equal(code, 64);
@@ -261,6 +284,9 @@ test('opening the printed address signs a browser in, and its websocket needs no
   const native = await join(t, server, { headers: { Authorization: `Bearer ${TOKEN}` } });
   native.send(hello());
   await board.heard('hello', (m) => m.type === 'hello');
+  const stranger = await join(t, server); // whoever comes right after them is a stranger all the same
+  stranger.send({ type: 'hello', proto: 1, role: 'viewer' });
+  assert.equal((await within(SOON_MS, 'the end', stranger.closed)).code, 4401);
 });
 
 test('a websocket without the token is closed with 4401, with it in its hello it is not', { skip }, async (t) => {
