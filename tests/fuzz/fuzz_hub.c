@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     hub *h = hub_create(&(hub_desc){.events = {.wake = on_wake, .close = on_close}});
     hub_peer *peers[N_PEERS] = {NULL};
     int codes[N_PEERS] = {0};
-    hub_time now = {.ms = 1000, .wall_ms = 1};
+    hub_time now = {.ms = 1000, .wall_us = 1000};
     while (h && s.n > 0) {
         uint8_t what = take(&s), who = take(&s) % N_PEERS;
         now.ms += what % 16 == 15 ? 61000 : 30;

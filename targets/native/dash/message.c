@@ -306,8 +306,8 @@ static bool add_metric(message_metrics *metrics, const cJSON *row) {
     message_metric *m = &metrics->metric[metrics->n++];
     memcpy(m->name, name, strlen(name) + 1);
     m->is_hist = strcmp(kind, "hist") == 0;
-    m->min = number_or(row, "min", -INFINITY);
-    m->max = number_or(row, "max", INFINITY);
+    m->min = number_or(row, "min", -HUGE_VAL);
+    m->max = number_or(row, "max", HUGE_VAL);
     return true;
 }
 

@@ -73,6 +73,33 @@ export interface WindowMessage {
   s?: WindowSeries[];
 }
 
+/** A finished operation: of an engine, each request is one. What was not measured is absent. */
+export interface OpMessage {
+  type: "op";
+  /** Of the same count as windows. */
+  seq: number;
+  /** Its end. */
+  t_ms: number;
+  id: number;
+  /** The operation around it, or 0. */
+  parent: number;
+  /** What was done: "generate". */
+  op: string;
+  /** What did it, such as the SIMD tier. */
+  strategy: string;
+  duration_s: number;
+  ok: boolean;
+  error?: string;
+  units?: number;
+  unit?: string;
+  quality?: number;
+  peak_memory?: number;
+  peak_gpu_memory?: number;
+  cpu?: number;
+  gpu?: number;
+  meta?: Record<string, number | string>;
+}
+
 export interface ByeMessage {
   type: "bye";
   reason: string;
@@ -80,10 +107,11 @@ export interface ByeMessage {
   seq: number;
 }
 
-export type TrackerMessage = HelloMessage | WindowMessage | ByeMessage;
+export type TrackerMessage = HelloMessage | WindowMessage | OpMessage | ByeMessage;
 
-/** Windows that are kept: five minutes, as on the dashboard. */
+/** Windows that are kept: five minutes, as on the dashboard; and operations. */
 const KEPT_WINDOWS = 3000;
+const KEPT_OPS = 256;
 
 export interface MetricTotals {
   n: number;
@@ -99,6 +127,7 @@ export interface Reports {
   readonly hello: HelloMessage | undefined;
   /** The latest, oldest first. */
   readonly windows: readonly WindowMessage[];
+  readonly ops: readonly OpMessage[];
   readonly isOver: boolean;
   /** Over all windows there were; undefined: not measured yet. */
   metric(name: string): MetricTotals | undefined;
@@ -108,6 +137,7 @@ export interface Reports {
 export function collect(onReport?: (message: TrackerMessage) => void): Reports {
   const totals = new Map<string, MetricTotals>();
   const windows: WindowMessage[] = [];
+  const ops: OpMessage[] = [];
   let hello: HelloMessage | undefined;
   let isOver = false;
 
@@ -125,6 +155,10 @@ export function collect(onReport?: (message: TrackerMessage) => void): Reports {
   const take = (message: TrackerMessage): void => {
     if (message.type === "hello") hello = message;
     if (message.type === "bye") isOver = true;
+    if (message.type === "op") {
+      ops.push(message);
+      if (ops.length > KEPT_OPS) ops.shift();
+    }
     if (message.type === "window") {
       windows.push(message);
       if (windows.length > KEPT_WINDOWS) windows.shift();
@@ -138,6 +172,7 @@ export function collect(onReport?: (message: TrackerMessage) => void): Reports {
       return hello;
     },
     windows,
+    ops,
     get isOver() {
       return isOver;
     },

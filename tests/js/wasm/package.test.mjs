@@ -10,7 +10,7 @@ import { ROOT } from "./module.mjs";
 
 const root = fileURLToPath(ROOT);
 const MODULES = ["c", "simd128", "relaxed"].flatMap((tier) => [tier, `${tier}-mt`]);
-const PACKAGE_CAP = 1000 * 1024; /* what npm downloads: six modules, their loaders, bundles, maps and types */
+const PACKAGE_CAP = 1100 * 1024; /* what npm downloads: six modules, their loaders, bundles, maps and types */
 const MODULE_GZIP_CAP = 160 * 1024; /* a module with its loader, compressed as servers do */
 
 const ENTRIES = ["index", "worker", "openai", "tracker"];

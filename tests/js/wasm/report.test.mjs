@@ -14,16 +14,19 @@ test("a callback gets hello, windows in order, and bye", async () => {
   const model = await load(FILE, { track: { name: "my page", onReport: (message) => messages.push(message) } });
   await model.generate("Once upon a time", { maxTokens: 40, temp: 0 }).result;
   await model.dispose();
-  const [hello, ...windows] = messages;
-  const bye = windows.pop();
+  const [hello, ...numbered] = messages;
+  const bye = numbered.pop();
+  const windows = numbered.filter((message) => message.type === "window");
+  const [op] = numbered.filter((message) => message.type === "op");
   const { type, name, backend, tier, threads, model: file } = hello;
   assert.deepEqual(
     { type, name, backend, tier, threads, file },
     { type: "hello", name: "my page", backend: "wasm", tier: "simd128", threads: 1, file: "bitnet-tales" },
   );
-  assert.deepEqual(bye, { type: "bye", reason: "done", seq: windows.length });
+  assert.deepEqual(bye, { type: "bye", reason: "done", seq: numbered.length });
+  assert.deepEqual([op.op, op.ok, op.units, op.unit], ["generate", true, 40, "token"]);
   assert.ok(windows.length > 0);
-  assert.deepEqual(windows.map(({ seq }) => seq), windows.map((_, i) => i + 1));
+  assert.deepEqual(numbered.map(({ seq }) => seq), numbered.map((_, i) => i + 1));
   assert.equal(windows.reduce((sum, { m }) => sum + (m.generation_tokens?.sum ?? 0), 0), 40);
 });
 
@@ -42,7 +45,8 @@ test("collect adds up what was measured", async () => {
   assert.equal(n, 2);
   assert.ok(min > 0 && min <= last && last <= max && sum <= 2 * max);
   assert.equal(reports.metric("no such thing"), undefined);
-  assert.deepEqual(seen, ["hello", ...reports.windows.map(() => "window"), "bye"]);
+  assert.deepEqual(reports.ops.map(({ units }) => units), [10, 30]);
+  assert.equal(seen.length, 1 + reports.windows.length + reports.ops.length + 1);
 });
 
 test("a mailbox that nobody empties is filled again from the spool, in order, and costs the answer nothing", async () => {
@@ -66,7 +70,7 @@ test("a mailbox that nobody empties is filled again from the spool, in order, an
   }
   const [hello, ...kept] = drain();
   assert.equal(hello.type, "hello");
-  assert.ok(kept.length > 50 && kept.length < ROUNDS, `${kept.length} messages`);
+  assert.ok(kept.length > 50 && kept.length < 2 * ROUNDS, `${kept.length} messages`);
   for (let more = 1; more > 0; ) {
     session.m._bitnet_session_pump(session.self);
     const messages = drain();
@@ -74,8 +78,10 @@ test("a mailbox that nobody empties is filled again from the spool, in order, an
     kept.push(...messages);
   }
   assert.deepEqual(kept.map(({ seq }) => seq), kept.map((_, i) => i + 1));
-  assert.equal(kept.reduce((sum, { m }) => sum + (m.requests?.sum ?? 0), 0), ROUNDS);
-  assert.equal(kept.at(-1).dropped, 0);
+  const windows = kept.filter((message) => message.type === "window");
+  assert.equal(windows.reduce((sum, { m }) => sum + (m.requests?.sum ?? 0), 0), ROUNDS);
+  assert.equal(kept.length - windows.length, ROUNDS); // operations
+  assert.equal(windows.at(-1).dropped, 0);
   session.m._bitnet_session_track_close(session.self);
   assert.deepEqual(drain(), [{ type: "bye", reason: "done", seq: kept.length }]);
   assert.equal(session.generate("Once upon a time").ids.length, 40);
