@@ -50,6 +50,10 @@ target_include_directories(bench_kernels PRIVATE bench/kernels core targets/nati
 target_link_libraries(bench_kernels PRIVATE bitnet_native m bitnet_warnings)
 add_test(NAME bench_kernels COMMAND bench_kernels --quick)
 
+# What the tracker costs, for callgrind (tests/callgrind/run.py).
+add_executable(tracker_cost tests/callgrind/tracker_cost.c)
+target_link_libraries(tracker_cost PRIVATE bitnet_test_support bitnet_warnings)
+
 # A swarm for the hub (docs/bench.md); tests/js/serve/load.test.mjs runs it for two seconds.
 file(GLOB hub_bench_sources CONFIGURE_DEPENDS bench/hub/*.c)
 add_executable(bench_hub ${hub_bench_sources})

@@ -25,7 +25,7 @@ measured is absent or null, never zero.
 
 ## On the wire
 
-What a producer reports ten times a second ([protocol.md](protocol.md)), and what the hub makes of it for Prometheus
+What a producer reports ([protocol.md](protocol.md)), and what the hub makes of it for Prometheus
 ([serve.md](serve.md#prometheus)).
 
 | name | unit | kind | definition | in `/metrics` |

@@ -8,6 +8,7 @@
 #define BITNET_JSON_WRITER_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bitnet/status.h"
 
@@ -22,7 +23,10 @@ void bitnet_json_put(bitnet_json_writer *w, const char *fmt, ...) BITNET_PRINTF(
 void bitnet_json_put_string(bitnet_json_writer *w, const char *s);
 /* The shortest of 15 or 17 digits that reads back as v, which is finite. */
 void bitnet_json_put_number(bitnet_json_writer *w, double v);
-/* ,"key":v with nine digits: finer than any clock, and half as long. v is finite. */
+/* Without a format, for what is written at every pump: text as it is, and a whole number. */
+void bitnet_json_put_text(bitnet_json_writer *w, const char *s);
+void bitnet_json_put_uint(bitnet_json_writer *w, uint64_t v);
+/* ,"key":v with nine digits: finer than any clock, half as long, and a tenth of printf's work. v is finite. */
 void bitnet_json_put_measure(bitnet_json_writer *w, const char *key, double v);
 /* ,"key":v, and nothing at all where v is not finite: what was not measured is absent. */
 void bitnet_json_put_member(bitnet_json_writer *w, const char *key, double v);

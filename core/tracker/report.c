@@ -63,7 +63,8 @@ static void put_range(bitnet_json_writer *w, const bitnet_metric_info *m) {
 }
 
 static void put_metrics(bitnet_json_writer *w) {
-    static const char *const kinds[] = {"hist", "gauge", "gauge", "counter"}; /* by bitnet_metric_kind */
+    static const char *const kinds[] = {"hist", "gauge", "gauge",
+                                        "counter"}; /* by bitnet_metric_kind */
     bitnet_json_put(w, ",\"metrics\":[");
     for (int i = 0; i < BITNET_METRIC_COUNT; i++) {
         const bitnet_metric_info *m = bitnet_metric_get_info((bitnet_metric)i);
@@ -244,35 +245,49 @@ static void flush(report *r) {
 /* ---- windows ----------------------------------------------------------------------------------
  */
 
+/* Only the buckets between the smallest value and the largest can hold one. */
+static void put_buckets(bitnet_json_writer *w, const bitnet_histogram *hist,
+                        const bitnet_window_metric *m) {
+    int32_t last = bitnet_histogram_bucket_of(m->max);
+    bool is_first = true;
+    bitnet_json_put_text(w, ",\"b\":[");
+    for (int32_t i = bitnet_histogram_bucket_of(m->min); i <= last; i++) {
+        if (hist->count[i] == 0) continue;
+        if (!is_first) bitnet_json_put_text(w, ",");
+        bitnet_json_put_uint(w, (uint64_t)i);
+        bitnet_json_put_text(w, ",");
+        bitnet_json_put_uint(w, hist->count[i]);
+        is_first = false;
+    }
+    bitnet_json_put_text(w, "]");
+}
+
 static void put_value(bitnet_json_writer *w, const bitnet_window_metric *m,
                       const bitnet_histogram *hist) {
+    bitnet_json_put_uint(w, m->n);
     bitnet_json_put_measure(w, "sum", m->sum);
     bitnet_json_put_measure(w, "min", m->min);
     bitnet_json_put_measure(w, "max", m->max);
     bitnet_json_put_measure(w, "last", m->last);
-    if (!hist) return;
-    bitnet_bucket bucket[BITNET_HISTOGRAM_BUCKETS];
-    int32_t n = bitnet_histogram_export(hist, bucket, BITNET_HISTOGRAM_BUCKETS);
-    bitnet_json_put(w, ",\"b\":[");
-    for (int32_t i = 0; i < n; i++)
-        bitnet_json_put(w, "%s%" PRIu32 ",%" PRIu32, i ? "," : "", bucket[i].index,
-                        bucket[i].count);
-    bitnet_json_put(w, "]");
+    if (hist) put_buckets(w, hist, m);
+    bitnet_json_put_text(w, "}");
 }
 
 static void put_metric(bitnet_json_writer *w, const bitnet_window *win, int i, bool is_first) {
     const bitnet_metric_info *info = bitnet_metric_get_info((bitnet_metric)i);
-    bitnet_json_put(w, "%s\"%s\":{\"n\":%" PRIu64, is_first ? "" : ",", info->wire,
-                    win->metric[i].n);
+    bitnet_json_put_text(w, is_first ? "\"" : ",\"");
+    bitnet_json_put_text(w, info->wire);
+    bitnet_json_put_text(w, "\":{\"n\":");
     put_value(w, &win->metric[i], info->kind == BITNET_KIND_HIST ? &win->hist[i] : NULL);
-    bitnet_json_put(w, "}");
 }
 
 static void put_series(bitnet_json_writer *w, const bitnet_window_series *s, bool is_first) {
-    bitnet_json_put(w, "%s{\"name\":\"%s\",\"labels\":%s,\"n\":%" PRIu64, is_first ? "" : ",",
-                    bitnet_metric_get_info(s->metric)->wire, s->labels, s->value.n);
+    bitnet_json_put_text(w, is_first ? "{\"name\":\"" : ",{\"name\":\"");
+    bitnet_json_put_text(w, bitnet_metric_get_info(s->metric)->wire);
+    bitnet_json_put_text(w, "\",\"labels\":");
+    bitnet_json_put_text(w, s->labels);
+    bitnet_json_put_text(w, ",\"n\":");
     put_value(w, &s->value, NULL);
-    bitnet_json_put(w, "}");
 }
 
 /* What of a window is said: metrics, then series, in their order. */
@@ -291,11 +306,18 @@ static bool undo_if_cut(bitnet_json_writer *w, size_t before) {
 /* A message with what fits from `at` on. Returns how many values that are. */
 static uint64_t put_window(report *r, bitnet_json_writer *w, const bitnet_window *win, cursor *at) {
     uint64_t n = 0;
-    bitnet_json_put(w,
-                    "{\"type\":\"window\",\"seq\":%" PRIu64 ",\"t_ms\":%" PRIu64
-                    ",\"span_ms\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"m\":{",
-                    r->spool.next_seq, wall_ms_at(r, win->t1_ns),
-                    (win->t1_ns - win->t0_ns) / 1000000u, win->n_dropped + r->n_unsaid);
+    const struct {
+        const char *before;
+        uint64_t value;
+    } head[] = {{"{\"type\":\"window\",\"seq\":", r->spool.next_seq},
+                {",\"t_ms\":", wall_ms_at(r, win->t1_ns)},
+                {",\"span_ms\":", (win->t1_ns - win->t0_ns) / 1000000u},
+                {",\"dropped\":", win->n_dropped + r->n_unsaid}};
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) {
+        bitnet_json_put_text(w, head[i].before);
+        bitnet_json_put_uint(w, head[i].value);
+    }
+    bitnet_json_put_text(w, ",\"m\":{");
     for (; at->metric < BITNET_METRIC_COUNT; at->metric++) {
         size_t before = w->len;
         if (win->metric[at->metric].n == 0) continue;
@@ -303,18 +325,18 @@ static uint64_t put_window(report *r, bitnet_json_writer *w, const bitnet_window
         if (undo_if_cut(w, before)) break;
         n++;
     }
-    bitnet_json_put(w, "}");
+    bitnet_json_put_text(w, "}");
     uint64_t n_series = 0;
     for (; at->metric == BITNET_METRIC_COUNT && at->series < win->n_series; at->series++) {
         const bitnet_window_series *s = &win->series[at->series];
         size_t before = w->len;
         if (s->value.n == 0) continue;
-        if (n_series == 0) bitnet_json_put(w, ",\"s\":[");
+        if (n_series == 0) bitnet_json_put_text(w, ",\"s\":[");
         put_series(w, s, n_series == 0);
         if (undo_if_cut(w, before)) break;
         n_series++;
     }
-    bitnet_json_put(w, n_series ? "]}" : "}");
+    bitnet_json_put_text(w, n_series ? "]}" : "}");
     return n + n_series;
 }
 
@@ -327,8 +349,8 @@ static uint64_t count_values(const bitnet_window *win) {
     return n;
 }
 
-static bitnet_status add_window(report *r, const bitnet_window *win) {
-    uint64_t left = count_values(win);
+/* `left`: how many values it holds. */
+static bitnet_status add_window(report *r, const bitnet_window *win, uint64_t left) {
     cursor at = {0, 0};
     do {
         bitnet_json_writer w = {.buf = r->buf, .cap = sizeof r->buf};
@@ -348,9 +370,9 @@ static bitnet_status report_write(void *ctx, const bitnet_window *win) {
     bitnet_status st = BITNET_OK;
     greet(r);
     listen(r);
-    bool is_quiet = count_values(win) == 0;
-    if (!is_quiet || (r->is_welcome && win->t1_ns - r->last_ns >= QUIET_NS)) {
-        st = add_window(r, win);
+    uint64_t n = count_values(win);
+    if (n > 0 || (r->is_welcome && win->t1_ns - r->last_ns >= QUIET_NS)) {
+        st = add_window(r, win, n);
         r->last_ns = win->t1_ns;
     }
     flush(r);

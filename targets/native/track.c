@@ -1,4 +1,4 @@
-/* track.c: see track.h. The pump thread wakes ten times a second, and once a second it samples
+/* track.c: see track.h. The pump thread wakes five times a second, and once a second it samples
  * the monitor's sources into a ring of its own. */
 #define _GNU_SOURCE /* getrandom */
 #include "track.h"
@@ -23,7 +23,7 @@
 #include "probe/machine.h"
 #include "monitor.h"
 
-#define PUMP_MS        100
+#define PUMP_MS        200
 #define PUMPS_A_SECOND (1000 / PUMP_MS)
 #define RING_CAP                                                                                   \
     16384 /* records: more than a fast model makes while a block of pumps is left out */

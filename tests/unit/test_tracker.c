@@ -2,10 +2,12 @@
  * what docs/protocol.md says.
  */
 #include "load_file.h"
+#include "tracker/json_writer.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bitnet_window last;
@@ -331,6 +333,43 @@ static void a_window_too_long_for_a_message_goes_out_as_several(void **state) {
     sink.close(sink.ctx);
 }
 
+static void a_measure_is_written_with_nine_digits(void **state) {
+    (void)state;
+    static const double values[] = {0,
+                                    1,
+                                    -1,
+                                    18350080,
+                                    9007199254740991.0,
+                                    0.0081,
+                                    1e-9,
+                                    4.94e-324,
+                                    1e300,
+                                    123456.789,
+                                    0.1,
+                                    -2.5e-7,
+                                    1.0 / 3,
+                                    1e15 / 3.0,
+                                    9999999.5,
+                                    999999999.96,
+                                    9.99999999996e-5,
+                                    1e22};
+    uint64_t rng = 1;
+    for (size_t i = 0; i < 20000; i++) {
+        double v = i < sizeof values / sizeof *values ? values[i] : 0;
+        while (i >= sizeof values / sizeof *values && !(isfinite(v) && v != 0)) {
+            rng = rng * 6364136223846793005u + 1442695040888963407u;
+            memcpy(&v, &rng, sizeof v); /* any double */
+        }
+        char text[64];
+        bitnet_json_writer w = {.buf = text, .cap = sizeof text};
+        bitnet_json_put_measure(&w, "v", v);
+        assert_true(w.len < sizeof text && strncmp(text, ",\"v\":", 5) == 0);
+        double back = strtod(text + 5, NULL);
+        /* half of the ninth digit; denormals have fewer bits than that */
+        if (fabs(back - v) > fabs(v) * 5.1e-9 + 1e-322) fail_msg("%.17g became %s", v, text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_window_holds_count_sum_extremes_and_last),
@@ -339,6 +378,7 @@ int main(void) {
         cmocka_unit_test(hello_comes_first_and_again_after_a_reconnection),
         cmocka_unit_test(quiet_windows_are_sent_every_two_seconds_only),
         cmocka_unit_test(what_the_transport_refuses_is_kept_and_sent_later),
+        cmocka_unit_test(a_measure_is_written_with_nine_digits),
         cmocka_unit_test(a_series_is_a_metric_split_up_by_labels),
         cmocka_unit_test(there_are_so_many_series_and_no_more),
         cmocka_unit_test(a_window_too_long_for_a_message_goes_out_as_several),

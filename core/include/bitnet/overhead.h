@@ -7,7 +7,7 @@
  * Nonparametric Statistics, 3.2), which no outlier moves. What a push costs the thread that decodes is in
  * both blocks; it is counted in instructions (docs/speed.md).
  *
- *     ten times a second: if (bitnet_overhead_due(&o)) bitnet_tracker_pump(...)
+ *     five times a second: if (bitnet_overhead_due(&o)) bitnet_tracker_pump(...)
  *     a sink of that tracker:  bitnet_overhead_window(&o, window)
  *     bitnet_overhead_record(&o, ring, now)    the answer, as metrics
  *

@@ -1,7 +1,7 @@
 /* tracker.h: what the program does, measured by itself, without slowing it down.
  *
  * Producer threads push 32-byte records into rings of their own (no lock, no allocation, no clock
- * call). About ten times a second `bitnet_tracker_pump` drains the rings, folds the records into
+ * call). About five times a second `bitnet_tracker_pump` drains the rings, folds the records into
  * one window per metric and hands the windows to every sink. bitnet_report_open makes a sink that
  * writes bitnet-tracker.v1 messages (docs/protocol.md) to a transport.
  */
@@ -82,7 +82,7 @@ typedef struct bitnet_window {
     int32_t n_series;
 } bitnet_window;
 
-/* Windows out, ten times a second. No call may block. The tracker calls close. */
+/* Windows out, some times a second. No call may block. The tracker calls close. */
 typedef struct bitnet_sink {
     bitnet_status (*write)(void *ctx, const bitnet_window *w);
     /* a finished operation as JSON, after the window in which it ended; NULL: not wanted */
