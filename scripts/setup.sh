@@ -143,6 +143,7 @@ need_test() {
     need g++ cmd c++
     need libcmocka-dev pc cmocka
     need chromium file /usr/bin/chromium
+    need valgrind cmd valgrind
     need python3-numpy file /usr/lib/python3/dist-packages/numpy/__init__.py
     need libclang-rt-19-dev file "/usr/lib/llvm-19/lib/clang/19/lib/linux/libclang_rt.fuzzer-$(uname -m).a"
 }
