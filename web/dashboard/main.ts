@@ -152,8 +152,8 @@ function updateNumbers(): void {
     requestDraw();
   }
   const gap = byId("gap", HTMLElement);
-  gap.hidden = store.gap === 0;
-  setText(gap, `${count(store.gap, "message")} skipped by the hub, because this page read too slowly.`);
+  gap.hidden = store.missed === 0;
+  setText(gap, `${count(store.missed, "message")} skipped by the hub, because this page read too slowly.`);
 }
 
 function start(): void {

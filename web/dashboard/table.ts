@@ -12,7 +12,7 @@ import {
   decodeRate,
   lastValue,
   MEMORY,
-  PER_TOKEN_HELP,
+  QUANTILES_HELP,
   recentQuantiles,
   sumSince,
   TPOT,
@@ -89,7 +89,7 @@ class Row {
     this.put("decode", quantity(decodeRate(columns), "{token}/s"));
     this.put("ttft", quantity(lastValue(columns, TTFT), this.info(TTFT)?.unit ?? "s"));
     const unit = this.info(TPOT)?.unit ?? "s";
-    const quantiles = recentQuantiles(columns, TPOT).map((value) => quantity(value, unit));
+    const quantiles = recentQuantiles(columns, TPOT, [0.5, 0.95]).map((value) => quantity(value, unit));
     this.put("tpot", quantiles.every((q) => q === NOT_MEASURED) ? "" : quantiles.join(" / "));
     this.put("memory", quantity(lastValue(columns, MEMORY), this.info(MEMORY)?.unit ?? "By"));
     this.updateState(hubNow, connected);
@@ -122,13 +122,13 @@ class Row {
     const { p } = this;
     const notes: string[] = [];
     if (p.dropped > 0) notes.push(`${count(p.dropped, "record")} dropped`);
-    if (p.missed > 0) notes.push(`${count(p.missed, "window")} missed`);
-    if (p.clockOffMs !== 0) {
+    if (p.missed > 0) notes.push(`${count(p.missed, "message")} missed`);
+    if (Math.abs(p.clockOffMs) > 1000) {
       notes.push(`clock ${p.clockOffMs > 0 ? "+" : "−"}${decimal(Math.abs(p.clockOffMs) / 1000)} s`);
     }
     setText(this.note, notes.join(" · "));
     this.note.title = notes.length
-      ? "dropped: the producer's ring was full; missed: windows that did not reach this page; " +
+      ? "dropped: the producer's ring was full; missed: messages that did not reach this page; " +
         "clock: the producer's clock against the hub's, taken out of the charts"
       : "";
   }
@@ -144,7 +144,7 @@ class Row {
     cell.colSpan = COLUMNS.length + 1;
     const table = make("table", "metrics");
     const head = make("tr");
-    for (const title of ["metric", "latest", "p50 / p95, 10 s", "sum, last minute", "definition"]) {
+    for (const title of ["metric", "latest", "p50 / p95", "sum, last minute", "definition"]) {
       const th = make("th", "", title);
       th.scope = "col";
       head.append(th);
@@ -160,8 +160,8 @@ class Row {
     const { hello, columns } = this.p;
     const minuteAgo = this.hubNow + this.p.clockOffMs - SPAN_MS;
     const rows = [...hello.metrics.values()].map((info) => {
-      const [p50, p95] = info.kind === "hist" ? recentQuantiles(columns, info.name) : [NaN, NaN];
-      const both = Number.isNaN(p50) ? "" : `${quantity(p50, info.unit)} / ${quantity(p95, info.unit)}`;
+      const [p50, p95] = info.kind === "hist" ? recentQuantiles(columns, info.name, [0.5, 0.95]) : [];
+      const both = p50 === undefined || Number.isNaN(p50) ? "" : `${quantity(p50, info.unit)} / ${quantity(p95, info.unit)}`;
       const sum = info.kind === "counter" ? quantity(sumSince(columns, info.name, minuteAgo), info.unit) : "";
       const last = info.kind === "counter" ? "" : quantity(lastValue(columns, info.name), info.unit);
       return [metricLabel(info.name), last, both, sum, info.help];
@@ -210,7 +210,7 @@ export class ProducerTable {
     const titles: Partial<Record<ColumnName, string>> = {
       decode: `${DECODE_HELP}; ${DECODE_SPAN}`,
       ttft: info(TTFT)?.help ? `${info(TTFT)!.help}; last request` : "",
-      tpot: info(TPOT)?.help ? `${info(TPOT)!.help}; ${PER_TOKEN_HELP}` : "",
+      tpot: info(TPOT)?.help ? `${info(TPOT)!.help}; ${QUANTILES_HELP}` : "",
       memory: info(MEMORY)?.help ?? "",
     };
     for (const [column, title] of Object.entries(titles)) {

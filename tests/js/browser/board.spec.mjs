@@ -4,9 +4,13 @@
  * docs/protocol.md, so the page that describes the protocol cannot drift from the code that reads it.
  */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { build } from "esbuild";
 
 const ROOT = new URL("../../../", import.meta.url);
@@ -24,6 +28,7 @@ async function importTs(...names) {
 
 const board = await importTs(
   "shared/format.ts",
+  "dashboard/histogram.ts",
   "dashboard/protocol.ts",
   "dashboard/columns.ts",
   "dashboard/derive.ts",
@@ -33,6 +38,24 @@ const board = await importTs(
 );
 
 const T0 = 1_795_000_000_000;
+
+/* Prints the bucket of each argument, then quantiles of all of them, then every edge. */
+const HISTOGRAM_C = `
+#include <stdio.h>
+#include <stdlib.h>
+#include "bitnet/histogram.h"
+static bitnet_histogram h;
+int main(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        printf("%d\\n", (int)bitnet_histogram_bucket_of(strtod(argv[i], NULL)));
+        bitnet_histogram_add(&h, strtod(argv[i], NULL));
+    }
+    const double shares[] = {0, 0.01, 0.25, 0.5, 0.75, 0.95, 0.99, 1};
+    for (int i = 0; i < 8; i++) printf("%.17g\\n", bitnet_histogram_quantile(&h, shares[i]));
+    for (int i = 0; i <= BITNET_HISTOGRAM_BUCKETS; i++) printf("%.17g\\n", bitnet_histogram_edge(i));
+    return 0;
+}
+`;
 
 /** Every JSON message in docs/protocol.md, as the hub would send it to a viewer. */
 async function documentedMessages() {
@@ -54,8 +77,7 @@ function decodeWindow(producer, seq, t_ms, n, secondsEach) {
     min: secondsEach * 0.5,
     max: secondsEach * 2,
     last: secondsEach,
-    p50: secondsEach,
-    p95: secondsEach * 1.5,
+    b: [board.bucketOf(secondsEach), n],
   };
   return { type: "window", producer, seq, t_ms, span_ms: 100, dropped: 0, m: { time_per_output_token: tpot } };
 }
@@ -76,16 +98,27 @@ function close(actual, expected, relative, what) {
 
 test("every message of docs/protocol.md that a viewer hears is understood", async () => {
   const messages = await documentedMessages();
+  const heardByViewers = new Set(["welcome", "hello", "window", "op", "gap", "clock", "bye"]);
   const seen = new Map();
   for (const message of messages) {
-    if (message.role === "viewer") continue;
+    if (message.role === "viewer" || !heardByViewers.has(message.type)) continue;
     const parsed = board.parseHubMessage(JSON.stringify({ producer: 3, ...message }));
     assert.ok(parsed, `not understood: ${JSON.stringify(message)}`);
     seen.set(parsed.type, parsed);
   }
-  assert.deepEqual([...seen.keys()].sort(), ["bye", "gap", "hello", "welcome", "window"]);
-  assert.equal(seen.get("hello").metrics.get("time_to_first_token").unit, "s");
-  assert.equal(seen.get("gap").n, 40);
+  assert.deepEqual([...seen.keys()].sort(), [...heardByViewers, "missed"].sort());
+  const { hello, op, gap, missed, clock } = Object.fromEntries(seen);
+  assert.equal(hello.metrics.get("time_per_output_token").unit, "s");
+  assert.equal(hello.expected.get("decode_rate"), 212);
+  assert.equal(hello.host, "AMD EPYC 9B14, 2 CPUs");
+  const window = messages.find((m) => m.type === "window" && m.s);
+  const { m, s } = board.parseHubMessage(JSON.stringify({ producer: 3, ...window }));
+  assert.deepEqual(m.get("time_per_output_token").b, [314, 3, 317, 5, 322, 1]);
+  assert.deepEqual([s[0].name, s[0].labels.get("kernel"), s[0].sum], ["kernel_time", "tern_matmul", 0.004]);
+  assert.deepEqual([op.op, op.ok, op.duration_s, op.units, op.unit], ["generate", true, 1.25, 128, "token"]);
+  assert.deepEqual([gap.seq, gap.to, gap.n, gap.reason], [3, 40, 180, "spool_full"]);
+  assert.equal(missed.n, 40);
+  assert.deepEqual([clock.offset_ms, clock.error_ms], [0.412, 0.205]);
 });
 
 test("a number on the wire becomes text with a unit, and a missing one a dash", () => {
@@ -144,24 +177,64 @@ test("a producer that measured nothing has no speed rather than speed zero", () 
   assert.equal(board.quantity(board.lastValue(p.columns, "memory"), "By"), "–");
 });
 
-test("merged quantiles of many windows are close to those of all their values", () => {
-  /* The same log-normal-like values, seen whole and in windows of 20 that keep only min, p50, p95, max. */
-  const MERGE_ERROR = 0.1; /* four points of a window stand for its 20 values */
+test("quantiles of many windows are those of all their values, within a bucket", () => {
+  const BUCKET_ERROR = 1 / 32; /* half a bucket, of the value (histogram.h) */
   let seed = 12345;
   const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
   const values = Array.from({ length: 2000 }, () => 0.005 * Math.exp(0.4 * (random() + random() + random() - 1.5)));
   const columns = new board.Columns();
-  const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
   for (let i = 0; i < 100; i++) {
-    const some = values.slice(20 * i, 20 * i + 20).sort((a, b) => a - b);
-    const m = { n: 20, sum: some.reduce((a, b) => a + b), min: some[0], max: some[19], last: some[7] };
-    Object.assign(m, { p50: at(some, 0.5), p95: at(some, 0.95) });
-    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m: new Map([["time_per_output_token", m]]) });
+    const some = values.slice(20 * i, 20 * i + 20);
+    const counts = new Map();
+    for (const bucket of some.map(board.bucketOf)) counts.set(bucket, (counts.get(bucket) ?? 0) + 1);
+    const b = [...counts].sort(([x], [y]) => x - y).flat();
+    const m = { n: 20, sum: some.reduce((x, y) => x + y), min: Math.min(...some), max: Math.max(...some), last: some[7], b };
+    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m: new Map([["time_per_output_token", m]]), s: [] });
   }
   const sorted = [...values].sort((a, b) => a - b);
-  const [p50, p95] = board.recentQuantiles(columns, "time_per_output_token");
-  close(p50, at(sorted, 0.5), MERGE_ERROR, "p50");
-  close(p95, at(sorted, 0.95), MERGE_ERROR, "p95");
+  const shares = [0.01, 0.5, 0.95, 0.99, 1];
+  const found = board.recentQuantiles(columns, "time_per_output_token", shares);
+  shares.forEach((share, i) => {
+    const exact = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
+    close(found[i], exact, BUCKET_ERROR, `quantile ${share}`);
+  });
+});
+
+test("buckets and percentiles are those of core/tracker/histogram.c, bit for bit", async (t) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "bitnet-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const source = path.join(folder, "main.c");
+  await writeFile(source, HISTOGRAM_C);
+  const at = (name) => fileURLToPath(new URL(name, ROOT));
+  const sources = [source, at("core/tracker/histogram.c"), at("core/base/base.c")];
+  const program = path.join(folder, "main");
+  const includes = ["-I", at("core/include"), "-I", at("core")];
+  await promisify(execFile)(process.env.CC || "cc", ["-std=c11", ...includes, ...sources, "-lm", "-o", program]);
+  const random = Array.from({ length: 500 }, (_, i) => Math.abs(Math.sin(i + 1)) * 10 ** ((i % 25) - 12));
+  const edges = Array.from({ length: board.BUCKETS + 1 }, (_, i) => board.bucketEdge(i));
+  const values = [0, -1, 1e-300, 1e300, ...random, ...edges, ...edges.map((x) => x * (1 - 2 ** -53))];
+  const { stdout } = await promisify(execFile)(program, values.map(String));
+  const lines = stdout.trim().split("\n");
+  const all = new board.Histogram();
+  values.forEach((value, i) => {
+    assert.equal(String(board.bucketOf(value)), lines[i], `the bucket of ${value}`);
+    all.add([board.bucketOf(value), 1]);
+  });
+  const shares = [0, 0.01, 0.25, 0.5, 0.75, 0.95, 0.99, 1];
+  const theirs = lines.slice(values.length).map(Number);
+  assert.deepEqual(shares.map((share) => all.quantile(share)), theirs.slice(0, shares.length));
+  assert.deepEqual(edges, theirs.slice(shares.length));
+});
+
+test("buckets that are not ascending, or counts that are none, are no buckets", () => {
+  const metric = (b) => {
+    const m = { x: { n: 1, sum: 1, b } };
+    return board.parseHubMessage(JSON.stringify({ type: "window", producer: 1, seq: 1, t_ms: 5, m })).m.get("x").b;
+  };
+  assert.deepEqual(metric([3, 1, 900, 2]), [3, 1, 900, 2]);
+  for (const b of [[3], [3, 0], [3, 1, 3, 1], [5, 1, 3, 1], [1024, 1], [-1, 1], [1.5, 1], [3, "1"], "3,1", { 0: 3 }]) {
+    assert.deepEqual(metric(b), [], JSON.stringify(b));
+  }
 });
 
 test("windows the hub replays after a reconnection are counted once", () => {
@@ -225,8 +298,8 @@ test("a producer whose clock is wrong is placed by the hub's clock", () => {
 test("columns keep the newest windows, in order, however many come", () => {
   const columns = new board.Columns();
   for (let i = 0; i < 5000; i++) {
-    const m = new Map(i % 2 ? [["memory", { n: 1, sum: i, last: i, min: i, max: i, p50: NaN, p95: NaN }]] : []);
-    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m });
+    const m = new Map(i % 2 ? [["memory", { n: 1, sum: i, last: i, min: i, max: i, b: [] }]] : []);
+    columns.append({ t_ms: T0 + 100 * i, span_ms: 100, m, s: [] });
   }
   const memory = columns.metrics.get("memory");
   assert.ok(columns.length >= 600, `${columns.length} windows kept, a minute is 600`);

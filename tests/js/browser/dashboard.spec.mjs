@@ -159,8 +159,9 @@ test("hostile names are text, hostile numbers are no numbers", REAL, async (t) =
     await new Promise((resolve) => (socket.onopen = resolve));
     const metrics = [{ name: "constructor", unit: "<i>s</i>", kind: "gauge", help: name }];
     const what = { backend: "<b>wasm</b>", tier: "<script>top.x=1</script>", threads: 1, model: name, metrics };
-    const hello = { type: "hello", proto: 1, role: "producer", name, instance: "abcdef0123456789", t_ms: Date.now() };
-    socket.send(JSON.stringify({ ...hello, ...what }));
+    const hello = { type: "hello", proto: 1, role: "producer", name, instance: "abcdef0123456789" };
+    const run = { epoch: 1, next_seq: 1, t_ms: Date.now(), started_ms: Date.now() };
+    socket.send(JSON.stringify({ ...hello, ...run, ...what }));
     const m = { constructor: { n: 1, sum: 1e300, min: -1e300, max: 1e300, last: 1e300 } };
     socket.send(JSON.stringify({ type: "window", seq: 1, t_ms: Date.now(), span_ms: 100, dropped: 0, m }));
     window.producerSocket = socket; /* stays open while the page does */
