@@ -100,7 +100,7 @@ async function buildPages() {
   await esbuild.build({
     ...common,
     minifyWhitespace: true,
-    entryPoints: ["web/chat/main.ts", "web/dashboard/main.ts"],
+    entryPoints: ["web/chat/main.ts", "web/dashboard/main.ts", "web/dashboard/trace_worker.ts"],
     outbase: "web",
     outdir: "build/web",
     plugins: [packageInLib],

@@ -143,10 +143,15 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A string of at most 200 characters, no half of a pair at its end; "" for anything else. */
+/* What would act on the text around it instead of being read: control characters, line separators, and marks that
+ * embed, override or isolate a direction. Right-to-left letters stay; the page isolates them (bdi). */
+const UNREADABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+
+/** A readable string of at most 200 characters, no half of a pair at its end; "" for anything else. */
 export function text(value: unknown): string {
   if (typeof value !== "string") return "";
-  return value.length <= MAX_STRING ? value : value.slice(0, MAX_STRING).replace(/[\ud800-\udbff]$/, "") + "…";
+  const cut = value.slice(0, MAX_STRING).replace(/[\ud800-\udbff]$/, "") + (value.length > MAX_STRING ? "…" : "");
+  return cut.replace(UNREADABLE, "\ufffd");
 }
 
 export function num(value: unknown): number {

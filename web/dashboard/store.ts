@@ -86,7 +86,7 @@ export interface Done {
 
 export class Store {
   readonly producers = new Map<string, Producer>(); /* by instance */
-  operations: Done[] = []; /* newest last */
+  operations: Done[] = []; /* as they came */
   readonly alerts = new Map<string, Alert>(); /* that fire, by producer and rule */
   health: Health | undefined;
   hub = "";
@@ -103,6 +103,12 @@ export class Store {
   /** Rows in a steady order: those connected first, each group in order of appearance. */
   rows(): Producer[] {
     return [...this.producers.values()].sort((a, b) => Number(a.ended) - Number(b.ended) || a.slot - b.slot);
+  }
+
+  /** Operations by when they ended on the hub's clock, newest last; a replay brings them by producer. */
+  byTime(): Done[] {
+    const end = ({ operation, p }: Done) => operation.t_ms - p.clockOffMs;
+    return [...this.operations].sort((a, b) => end(a) - end(b));
   }
 
   apply(message: HubMessage, now: number): void {
