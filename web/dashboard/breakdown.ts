@@ -110,7 +110,8 @@ export class Breakdown {
     label!.title = part.label;
     bar!.style.setProperty("--share", String(share));
     setText(text!, percent(share));
-    setText(speed!, Number.isNaN(part.bytes) ? quantity(part.seconds, "s") : quantity(part.bytes / part.seconds, "By/s"));
+    const rates = this.parts.some((p) => !Number.isNaN(p.bytes));
+    setText(speed!, rates ? quantity(part.bytes / part.seconds, "By/s") : quantity(part.seconds, "s"));
   }
 
   private putRoofline(p: Producer | undefined): void {

@@ -7,7 +7,7 @@ import { byId, make, setText } from "../shared/dom";
 import { count, dateTime, elapsed, NOT_MEASURED, quantity } from "../shared/format";
 import { type Cell, download, type Grid, type Titled } from "./grid";
 import { fetchExport, fetchPoints, fetchRun, fetchRuns, type Run, type RunDetails, type RunMetric, Trouble } from "./history_api";
-import { operationGrid, operationRow } from "./operations";
+import { operationGrid, operationRows } from "./operations";
 import { Panel } from "./panel";
 import { placeHash, type Router } from "./router";
 import { RunChart } from "./run_chart";
@@ -212,7 +212,7 @@ export class HistoryView {
     this.metric.replaceChildren(...choices.map(([key, label]) => new Option(label, key, false, key === wanted)));
     byId("run-compare", HTMLAnchorElement).href = placeHash("compare", { a: run.id });
     const operations = [...details.operations].sort((a, b) => b.t_ms - a.t_ms).slice(0, MOST_OPERATIONS);
-    element("run-operation-list").replaceChildren(...operations.map(operationRow));
+    element("run-operation-list").replaceChildren(...operations.flatMap((o) => operationRows(o)));
     this.say("run-no-operations", operations.length ? "" : "This run reported no operation.");
     this.showMetrics(details.metrics);
     for (const panel of this.panels) panel.update();

@@ -8,7 +8,7 @@ import { byId, make, setText } from "../shared/dom";
 import { unitLabel } from "../shared/format";
 import { Breakdown, partsOf } from "./breakdown";
 import { histogramView, lastView, LiveChart, rateView, type View } from "./charts";
-import { DECODE_HELP, DECODE_RATE, TPOT } from "./derive";
+import { DECODE_HELP, TPOT } from "./derive";
 import { Ecdf } from "./ecdf";
 import type { Recorder } from "./freeze";
 import type { Titled } from "./grid";
@@ -141,9 +141,7 @@ export class LiveView {
   private describeChoices(): void {
     setText(element("dist-help"), this.known().get(this.dist.value)?.help ?? "");
     const info = this.known().get(this.metric.value);
-    const expected = this.selected()?.hello.expected.get(DECODE_RATE);
-    const help = expected === undefined ? DECODE_HELP : `${DECODE_HELP}; what the machine should reach is in its panel`;
-    setText(element("metric-help"), info ? info.help : help);
+    setText(element("metric-help"), info ? info.help : DECODE_HELP);
     setText(element("metric-unit"), info ? (info.kind === "hist" ? "p50, shaded to p95" : unitLabel(info.unit)) : "tok/s");
     this.chart.setView(this.viewOf(info));
   }

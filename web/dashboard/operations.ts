@@ -26,19 +26,26 @@ function aboutText(operation: Operation): string {
   return parts.join(" · ");
 }
 
-export function operationRow(operation: Operation): HTMLTableRowElement {
+/** Its row, and below it why it failed, if it did. `from`: what its producer is shown as, in a cell of its own. */
+export function operationRows(operation: Operation, from?: HTMLElement[]): HTMLTableRowElement[] {
   const row = make("tr");
   const number = make("td", "number", `#${operation.id}`);
   const name = make("td");
   name.append(make("bdi", "", operation.op), " ", make("bdi", "muted", operation.strategy));
   const units = make("td", "number", unitsText(operation));
   const time = make("td", "number", quantity(operation.duration_s, "s"));
-  const outcome = make("td", operation.ok ? "outcome ok" : "outcome failed");
-  outcome.append(make("bdi", "", outcomeText(operation)));
-  if (!operation.ok) outcome.title = operation.error;
+  const outcome = make("td", operation.ok ? "outcome ok" : "outcome failed", operation.ok ? "ok" : "failed");
   row.title = aboutText(operation);
-  row.append(number, name, units, time, outcome);
-  return row;
+  const producer = make("td");
+  producer.append(...(from ?? []));
+  row.append(...(from ? [producer] : []), number, name, units, time, outcome);
+  if (operation.ok) return [row];
+  const why = make("td", "why");
+  why.colSpan = row.cells.length;
+  why.append(make("bdi", "", operation.error || "no reason given"));
+  const below = make("tr", "below");
+  below.append(why);
+  return [row, below];
 }
 
 export function operationGrid(all: { operation: Operation; producer: string }[]): Grid {
@@ -87,13 +94,10 @@ export class OperationList {
     if (newest.length === this.shown.length && newest.every((d, i) => d.operation === this.shown[i])) return;
     this.shown = newest.map((d) => d.operation);
     this.body.replaceChildren(
-      ...newest.map(({ operation, p }) => {
-        const row = operationRow(operation);
-        const from = make("td");
-        from.title = p.hello.name;
-        from.append(swatch(p), make("span", "visually-hidden", p.hello.name));
-        row.prepend(from);
-        return row;
+      ...newest.flatMap(({ operation, p }) => {
+        const badge = swatch(p);
+        badge.title = p.hello.name;
+        return operationRows(operation, [badge, make("span", "visually-hidden", p.hello.name)]);
       }),
     );
   }

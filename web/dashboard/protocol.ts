@@ -144,13 +144,13 @@ export function isFields(value: unknown): value is Fields {
 }
 
 /* What would act on the text around it instead of being read: control characters, line separators, and marks that
- * embed, override or isolate a direction. Right-to-left letters stay; the page isolates them (bdi). */
-const UNREADABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+ * embed, override or isolate a direction; and halves of pairs. Right-to-left letters stay; the page isolates them (bdi). */
+const UNREADABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\p{Surrogate}/gu;
 
 /** A readable string of at most 200 characters, no half of a pair at its end; "" for anything else. */
 export function text(value: unknown): string {
   if (typeof value !== "string") return "";
-  const cut = value.slice(0, MAX_STRING).replace(/[\ud800-\udbff]$/, "") + (value.length > MAX_STRING ? "…" : "");
+  const cut = value.length > MAX_STRING ? `${value.slice(0, MAX_STRING).replace(/[\ud800-\udbff]$/, "")}…` : value;
   return cut.replace(UNREADABLE, "\ufffd");
 }
 

@@ -147,10 +147,10 @@ export class RunChart {
     ctx.save();
     ctx.fillStyle = cssColour("--bad");
     for (const gap of this.shown!.gaps) {
-      const x = u.valToPos(gap.t_ms / 1000, "x", true);
+      const x = Math.round(u.valToPos(gap.t_ms / 1000, "x", true));
       if (!(x >= bbox.left && x <= bbox.left + bbox.width)) continue;
       ctx.fillRect(x - height / 2, bbox.top + bbox.height - height, height, height);
-      ctx.fillRect(x - devicePixelRatio / 2, bbox.top, devicePixelRatio, bbox.height);
+      ctx.fillRect(x, bbox.top, Math.ceil(devicePixelRatio), bbox.height);
     }
     ctx.restore();
   }

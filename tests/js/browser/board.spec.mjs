@@ -35,6 +35,13 @@ const board = await importTs(
   "dashboard/store.ts",
   "dashboard/socket.ts",
   "dashboard/charts.ts",
+  "dashboard/freeze.ts",
+  "dashboard/grid.ts",
+  "dashboard/router.ts",
+  "dashboard/ratio.ts",
+  "dashboard/breakdown.ts",
+  "dashboard/health.ts",
+  "dashboard/trace_parse.ts",
 );
 
 const T0 = 1_795_000_000_000;
@@ -335,4 +342,180 @@ test("one outlier does not flatten a chart of times, but a speed is shown up to 
   assert.ok(board.yTop([times], [times]) < 0.01);
   assert.ok(board.yTop([times], []) > 0.6);
   assert.equal(board.yTop([[null, null]], []), 1, "an empty chart still has an axis");
+});
+
+test("what a gap stands for is not missed, and what no gap stands for is", () => {
+  const gap = { type: "gap", producer: 7, seq: 2, to: 9, n: 180, reason: "spool_full" };
+  const told = [hello(7, "aa"), decodeWindow(7, 1, T0 + 100, 10, 0.01), gap, decodeWindow(7, 10, T0 + 900, 10, 0.01)];
+  const [p] = storeOf(told).rows();
+  assert.equal(p.missed, 0);
+  assert.deepEqual(p.gaps.map(({ seq, to, n }) => [seq, to, n]), [[2, 9, 180]]);
+  const [q] = storeOf([told[0], told[1], told[3]]).rows();
+  assert.equal(q.missed, 8);
+});
+
+test("a clock that the hub has measured places windows that came before it and after it", () => {
+  const ahead = 3_600_000;
+  const clock = { type: "clock", producer: 7, offset_ms: ahead, error_ms: 0.2 };
+  const [p] = storeOf([hello(7, "aa"), decodeWindow(7, 1, T0 + 100 + ahead, 10, 0.01), clock]).rows();
+  assert.equal(p.heardAt, T0 + 100);
+  assert.equal(p.state(T0 + 200), "live");
+});
+
+test("a frozen board takes nothing from after it was frozen, and loses nothing of it", () => {
+  const recorder = new board.Recorder();
+  const apply = (m) => recorder.apply(board.parseHubMessage(JSON.stringify(m)), T0);
+  const op = (seq, t_ms) => ({ type: "op", producer: 7, seq, t_ms, id: seq, op: "x", strategy: "", duration_s: 1, ok: true });
+  for (const m of [{ type: "welcome", hub: "bitnet", t_ms: T0 }, hello(7, "aa"), decodeWindow(7, 1, T0 + 100, 10, 0.01)]) apply(m);
+  recorder.freeze(T0 + 500);
+  for (const m of [decodeWindow(7, 2, T0 + 400, 10, 0.01), decodeWindow(7, 3, T0 + 600, 10, 0.01), op(4, T0 + 700)]) apply(m);
+  const lengths = () => [recorder.shown, recorder.recording].map((s) => s.rows()[0].columns.length);
+  assert.deepEqual(lengths(), [2, 3], "window 2 belongs to the time before, window 3 does not");
+  assert.deepEqual([recorder.windowsSince, recorder.operationsSince], [1, 1]);
+  assert.equal(recorder.viewNow(T0 + 9_000), T0 + 500);
+  recorder.resume();
+  assert.deepEqual(lengths(), [3, 3]);
+  assert.equal(recorder.shown.operations.length, 1);
+});
+
+test("cells that a spreadsheet would compute get an apostrophe, numbers do not", () => {
+  const cases = [
+    ["=1+1", "'=1+1"],
+    ["+cmd", "'+cmd"],
+    ["-cmd|'/c'", "'-cmd|'/c'"],
+    ["@SUM(A1)", "'@SUM(A1)"],
+    ["\t=1", "'\t=1"],
+    ["\r=1", "\"'\r=1\""],
+    ["-5.5e3", "-5.5e3"],
+    [-5.5, "-5.5"],
+    ['say "hi", twice', '"say ""hi"", twice"'],
+    ["two\nlines", '"two\nlines"'],
+    [null, ""],
+    [NaN, ""],
+  ];
+  for (const [cell, text] of cases) assert.equal(board.csvCell(cell), text);
+  const grid = { columns: [{ name: "who" }, { name: "speed", unit: "{token}/s" }], rows: [["=A1", 211.6]] };
+  const titled = { title: "Now", help: "Who | what", grid };
+  assert.equal(board.csv([titled]), "panel,who,speed (tok/s)\r\nNow,'=A1,211.6\r\n");
+  assert.match(board.markdown({ ...titled, grid: { ...grid, rows: [["<b>|[x](y)", 211.6]] } }), /\\<b\\>\\\|\\\[x\\\]\(y\) \| 212 tok\/s/);
+  assert.deepEqual(JSON.parse(board.json([titled], { view: "live" })).panels[0].rows, [["=A1", 211.6]]);
+});
+
+test("names are cut, and what would act on the text around them is shown as such", () => {
+  assert.equal(board.text("x".repeat(65_536)).length, 201, "200 characters and an ellipsis");
+  assert.equal(board.text("a\u0000b\u202ec\u2066d\ne"), "a\ufffdb\ufffdc\ufffdd\ufffde");
+  assert.equal(board.text("\u05e9\u05dc\u05d5\u05dd \u{1f600}"), "\u05e9\u05dc\u05d5\u05dd \u{1f600}", "letters of any script stay");
+  const pair = "x".repeat(199) + "\u{1f600}";
+  assert.equal(board.text(pair), "x".repeat(199) + "…", "no half of a pair");
+});
+
+test("of ten thousand series a thousand are kept and the others counted", () => {
+  const columns = new board.Columns();
+  for (let w = 0; w < 100; w++) {
+    const s = Array.from({ length: 100 }, (_, i) => {
+      return { name: "kernel_time", labels: new Map([["kernel", `k${w}-${i}`]]), n: 1, sum: 1, b: [] };
+    });
+    columns.append({ t_ms: T0 + w, m: new Map(), s });
+  }
+  assert.equal(columns.series.size, 1000);
+  assert.equal(columns.seriesLeftOut, 9000);
+  const parts = board.partsOf(columns);
+  assert.equal(parts.length, 8);
+  assert.deepEqual([parts[7].label, parts[7].seconds], ["993 others", 993]);
+});
+
+test("an address is read and written without loss, and an unknown one is the live view", () => {
+  const settings = { sel: "9f", metric: "a&b=c?d#e", range: "10" };
+  const place = board.parsePlace(board.placeHash("history", settings));
+  assert.equal(place.view, "history");
+  assert.deepEqual(Object.fromEntries(place.settings), settings);
+  assert.equal(board.parsePlace("#nonsense?x=1").view, "live");
+});
+
+/* Windows whose means are `mean` with noise, from a fixed seed. */
+function noisy(mean, n, seed, noise = 0.05) {
+  let x = seed;
+  const random = () => (x = (x * 16807) % 2147483647) / 2147483647;
+  return Array.from({ length: n }, () => ({ sum: 10 * mean * (1 + noise * (random() + random() - 1)), n: 10 }));
+}
+
+test("a ratio's verdict is beyond the effect, within it, or undecided", () => {
+  const base = noisy(1, 200, 11);
+  const verdict = (b, effect = 0.02) => board.verdictOf(board.ratioOf(base, b), effect);
+  assert.equal(verdict(noisy(1.1, 200, 12)), "higher");
+  assert.equal(verdict(noisy(0.9, 200, 13)), "lower");
+  assert.equal(verdict(noisy(1.001, 200, 14)), "same");
+  assert.equal(verdict(noisy(1.02, 200, 15)), "undecided", "an effect of just the size asked about");
+  assert.equal(verdict(noisy(1.1, 6, 16, 2)), "undecided", "six windows that vary by their whole size");
+  assert.equal(board.ratioOf(base, noisy(1, 4, 17)), undefined, "four windows say nothing of how they vary");
+  const { ratio, low, high } = board.ratioOf(base, noisy(1.1, 200, 12));
+  assert.ok(low < ratio && ratio < high && high - low < 0.02, `${low} < ${ratio} < ${high}`);
+  assert.deepEqual(board.ratioOf(base, noisy(1.1, 200, 12)), { ratio, low, high }, "the seed is fixed");
+});
+
+test("the interval of a ratio of equal runs excludes 1 about as often as it says", () => {
+  const RUNS = 200;
+  const EXCLUDED_MOST = 0.12; /* 5 % by construction; a percentile bootstrap of 40 windows is a little narrow */
+  let excluded = 0;
+  for (let i = 0; i < RUNS; i++) {
+    const { low, high } = board.ratioOf(noisy(1, 40, 1000 + i, 0.2), noisy(1, 40, 5000 + i, 0.2));
+    if (low > 1 || high < 1) excluded++;
+  }
+  assert.ok(excluded > 0 && excluded / RUNS < EXCLUDED_MOST, `${excluded} of ${RUNS} intervals exclude 1`);
+});
+
+test("slices of a trace are nested by time, and own times leave out what lies inside", () => {
+  const events = [
+    { ph: "M", pid: 1, tid: 1, name: "thread_name", args: { name: "engine" } },
+    { ph: "X", pid: 1, tid: 1, ts: 100, dur: 50, name: "layer", args: { layer: 0 } },
+    { ph: "X", pid: 1, tid: 1, ts: 100, dur: 30, name: "matmul" },
+    { ph: "X", pid: 1, tid: 1, ts: 130, dur: 15, name: "matmul" },
+    { ph: "B", pid: 1, tid: 2, ts: 110, name: "wait" },
+    { ph: "E", pid: 1, tid: 2, ts: 120 },
+    { ph: "i", pid: 1, tid: 2, ts: 120, name: "mark" },
+  ];
+  for (const file of [JSON.stringify({ traceEvents: events }), JSON.stringify(events)]) {
+    const { trace, args } = board.parseTrace(file);
+    assert.deepEqual(trace.threads.map(({ label, depth }) => [label, depth]), [["engine", 2], ["thread 2", 1]]);
+    assert.deepEqual([...trace.start], [0, 0, 30, 10]);
+    assert.deepEqual([...trace.length], [50, 30, 15, 10]);
+    assert.deepEqual([...trace.self], [5, 30, 15, 10]);
+    assert.deepEqual(trace.totals.map((t) => [t.name, t.count, t.total, t.self]), [["matmul", 2, 45, 45], ["wait", 1, 10, 10], ["layer", 1, 50, 5]]);
+    assert.deepEqual(args[0], { layer: 0 });
+    assert.deepEqual([trace.span, trace.leftOut], [50, 1]);
+  }
+});
+
+test("what is no trace is refused with a sentence", () => {
+  const cases = [
+    ["hello", /not JSON/],
+    ["{}", /neither a list "traceEvents"/],
+    ['{"traceEvents":3}', /neither a list/],
+    ["[1]", /one of its events is no object/],
+    ["[]", /holds no slices/],
+    ['[{"ph":"X","name":"a"}]', /holds no slices/],
+  ];
+  for (const [file, why] of cases) assert.throws(() => board.parseTrace(file), why, file);
+});
+
+test("health says what was lost and why, what leaks, and what nobody measured", () => {
+  const told = [
+    hello(7, "aa"),
+    { ...decodeWindow(7, 1, T0, 10, 0.01), dropped: 3 },
+    { type: "gap", producer: 7, seq: 2, to: 9, n: 180, reason: "spool_full" },
+    { type: "window", producer: 7, seq: 10, t_ms: T0, span_ms: 1, dropped: 3, m: { memory_slope_low: { n: 1, sum: 2000, last: 2000 } } },
+    { type: "clock", producer: 7, offset_ms: 0.4, error_ms: 0.2 },
+    { type: "alert", rule: "decode_rate < 5", producer: 7, metric: "decode_rate", state: "firing", value: 4, limit: 5, t_ms: T0 },
+    { type: "health", status: "degraded", reasons: ["the disk is full"], store: "full" },
+  ];
+  const items = new Map(board.healthItems(storeOf(told)).map((item) => [item.about, item]));
+  const found = (about) => `${items.get(about).level}: ${items.get(about).text}`;
+  assert.equal(found("losses"), "warn: 3 records dropped (ring full) · 1 gap, 180 samples (spool full)");
+  assert.equal(found("leaks"), "bad: A cli leaks at least 2.0 kB/s");
+  assert.equal(found("clocks"), "good: clock sync ±0.2 ms");
+  assert.equal(found("alerts"), "bad: alert: A cli: decode_rate < 5 (now 4.0, limit 5.0)");
+  assert.equal(found("store"), "bad: store: the disk is full");
+  assert.equal(found("hub"), "warn: hub degraded: the disk is full");
+  const nothing = board.healthItems(storeOf([hello(7, "aa")])).map(({ about, level }) => `${about} ${level}`);
+  assert.deepEqual(nothing, ["alerts unknown", "clocks unknown", "losses good", "store unknown", "leaks unknown"]);
 });
