@@ -99,7 +99,7 @@ const packageInLib = {
 async function buildPages() {
   await esbuild.build({
     ...common,
-    minifyWhitespace: true,
+    minify: true,
     entryPoints: ["web/chat/main.ts", "web/dashboard/main.ts", "web/dashboard/trace_worker.ts"],
     outbase: "web",
     outdir: "build/web",

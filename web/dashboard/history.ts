@@ -4,7 +4,7 @@
  * place of what it would have given.
  */
 import { byId, make, setText } from "../shared/dom";
-import { count, dateTime, elapsed, NOT_MEASURED, quantity } from "../shared/format";
+import { count, dateTime, elapsed, NOT_MEASURED, pair, quantity } from "../shared/format";
 import { type Cell, download, type Grid, type Titled } from "./grid";
 import { fetchExport, fetchPoints, fetchRun, fetchRuns, type Run, type RunDetails, type RunMetric, Trouble } from "./history_api";
 import { operationGrid, operationRows } from "./operations";
@@ -249,9 +249,8 @@ export class HistoryView {
         name.append(make("bdi", "", seriesLabel(m)));
         row.title = m.help;
         const counter = m.kind === "counter";
-        const cells = [counter ? m.sum : m.mean, m.p50, m.p95, m.min, m.max];
-        const texts = cells.map((value, i) => (counter && i > 0 ? NOT_MEASURED : quantity(value, m.unit)));
-        texts.push(m.n.toLocaleString("en-US"));
+        const texts = [counter ? m.sum : m.mean, m.p50, m.p95].map((value) => quantity(value, m.unit));
+        texts.push(counter ? NOT_MEASURED : pair(m.min, m.max, m.unit), m.n.toLocaleString("en-US"));
         row.append(name, ...texts.map((text) => make("td", "number", text)));
         return row;
       }),

@@ -5,6 +5,7 @@
  */
 import "uplot/dist/uPlot.min.css";
 import "../shared/style.css";
+import "./panels.css";
 import "./dashboard.css";
 import "./producers.css";
 import "./views.css";
