@@ -87,7 +87,7 @@ export class Breakdown {
     const columns = [
       { name: "part" },
       { name: "time", unit: "s" },
-      { name: "share", unit: "share" },
+      { name: "share", unit: "1" },
       { name: "rate", unit: "By/s" },
     ];
     const rows = this.parts.map((p): Cell[] => [p.label, p.seconds, p.seconds / total, p.bytes / p.seconds]);

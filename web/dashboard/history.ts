@@ -180,6 +180,7 @@ export class HistoryView {
   private showRuns(): void {
     const shown = this.shownRuns();
     const list = element("runs");
+    const hadFocus = list.contains(document.activeElement);
     list.replaceChildren(
       ...shown.map((run) => {
         const li = make("li");
@@ -194,6 +195,7 @@ export class HistoryView {
         return li;
       }),
     );
+    if (hadFocus) list.querySelector<HTMLElement>("[aria-current]")?.focus();
     const none = this.runs.length === 0 ? "The hub has recorded no run yet. Start one with --track." : "No run matches the filter.";
     if (element("runs-state").hidden || shown.length > 0) this.say("runs-state", shown.length > 0 ? "" : none);
   }

@@ -1,15 +1,17 @@
-/* history_api.ts: what the hub remembers: GET /performance/history, and its answers made safe.
+/* history_api.ts: what the hub answers to questions: GET /performance/history and /performance/stats, made safe.
  *
  * Runs are told by strangers like everything else: every field is checked, as in protocol.ts. What went wrong
  * is one sentence that says what to do, for a person: `Trouble`.
  */
 import {
+  type Alert,
   type Fields,
   isFields,
   list,
   type MetricKind,
   num,
   type Operation,
+  parseAlert,
   parseMetricInfo,
   parseOperation,
   parseTexts,
@@ -87,18 +89,18 @@ const MOST_RUNS = 500;
 const MOST_POINTS = 5_000;
 const MOST_METRICS = 1_000;
 
-/** The sentence for an answer that is not 200. */
-function sentence(status: number, message: string): string {
-  const said = message ? ` It says: ${message}` : "";
-  if (status === 404 && message) return `The hub does not have this.${said}`;
-  if (status === 404) return "This hub keeps no history: it is older than this page, or runs without a store.";
-  if (status === 401 || status === 403) return `The hub does not let this page read its history.${said}`;
-  if (status === 503) return `The hub's history cannot be read at the moment; try again in a few seconds.${said}`;
-  return `The hub answered with status ${status}.${said}`;
+/** The sentence for an answer that is not 200: what the hub says, and what to do. */
+function sentence(status: number, said: string): string {
+  if (status === 404) return said || "This hub keeps no history: it is older than this page.";
+  if (status === 401) return said || "The hub asks for its token: open the address that it printed when it started.";
+  if (status === 503) return `The hub cannot answer at the moment; try again in a few seconds. ${said}`.trimEnd();
+  return `The hub answered with status ${status}. ${said}`.trimEnd();
 }
 
+/** What an error says: a sentence as plain text, or {"error":{"message":"…"}}. */
 async function errorMessage(response: Response): Promise<string> {
   try {
+    if (response.headers.get("Content-Type")?.startsWith("text/plain")) return text((await response.text()).trim());
     const body: unknown = await response.json();
     const error = isFields(body) ? body["error"] : undefined;
     return text(isFields(error) ? error["message"] : error);
@@ -188,6 +190,12 @@ function parsed<T>(value: unknown, most: number, parse: (entry: unknown) => T | 
 }
 
 const HISTORY = "/performance/history";
+
+/** Alerts that fire now; a viewer hears only of those that begin or end while it listens. */
+export async function fetchFiring(): Promise<Alert[]> {
+  const body = await fields("/performance/stats");
+  return parsed(body["alerts"], MOST_RUNS, (a) => (isFields(a) ? parseAlert(a) : undefined));
+}
 
 /** The newest runs first. */
 export async function fetchRuns(): Promise<Run[]> {

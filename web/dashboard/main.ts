@@ -16,6 +16,7 @@ import { newest, OVERHEAD } from "./derive";
 import { Recorder } from "./freeze";
 import { csv, download, json, type Titled } from "./grid";
 import { HistoryView } from "./history";
+import { fetchFiring } from "./history_api";
 import { LiveView } from "./live";
 import { type Place, placeHash, Router, VIEWS, type ViewName } from "./router";
 import { HubLink, type LinkState } from "./socket";
@@ -37,6 +38,7 @@ const freeze = byId("freeze", HTMLButtonElement);
 let link: LinkState = { kind: "connecting" };
 let lastHeardAt = NaN;
 let everConnected = false;
+let areAlertsKnown = false;
 
 /** The hub's time that the live view shows: now, the time of freezing, or when the hub was last heard. */
 function viewNow(): number {
@@ -57,7 +59,7 @@ const views: Record<ViewName, { restore(): void; restyle(): void; titled(): Titl
 function show({ view }: Place): void {
   for (const name of VIEWS) element(`view-${name}`).hidden = name !== view;
   for (const a of document.querySelectorAll<HTMLAnchorElement>("#views a")) {
-    if (a.hash === `#${view}`) a.setAttribute("aria-current", "page");
+    if (a.dataset["view"] === view) a.setAttribute("aria-current", "page");
     else a.removeAttribute("aria-current");
   }
   document.body.dataset["view"] = view;
@@ -136,6 +138,9 @@ function updateLink(now: number): void {
 
 function updateNumbers(): void {
   const now = Date.now();
+  /* The way back to a view leads to it as it was left. */
+  const way = document.querySelector<HTMLAnchorElement>(`#views a[data-view="${router.view}"]`);
+  if (way && location.hash && way.hash !== location.hash) way.href = location.hash;
   const open = link.kind === "open";
   if (open) recorder.recording.forgetOld(now);
   updateLink(now);
@@ -145,6 +150,17 @@ function updateNumbers(): void {
   element("board").hidden = rows.length === 0;
   element("empty").hidden = rows.length > 0 || !open;
   live.update(open);
+}
+
+/* A hub that tells its health knows alerts, too, and those that began before this page listened. */
+async function learnAlerts(): Promise<void> {
+  if (areAlertsKnown) return;
+  areAlertsKnown = true;
+  try {
+    for (const alert of await fetchFiring()) recorder.apply(alert, Date.now());
+  } catch {
+    areAlertsKnown = false; /* the next word of its health asks again */
+  }
 }
 
 function exportAs(format: "json" | "csv"): void {
@@ -162,6 +178,8 @@ function start(): void {
     (message) => {
       lastHeardAt = Date.now();
       recorder.apply(message, lastHeardAt);
+      if (message.type === "welcome") areAlertsKnown = false;
+      if (message.type === "health") void learnAlerts();
       if (message.type === "window" && message.m.size > 0 && !recorder.frozen) live.requestDraw();
     },
     (state) => {

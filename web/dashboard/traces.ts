@@ -225,7 +225,7 @@ export class TracesView {
   }
 
   private threadsGrid(): Grid {
-    const columns = [{ name: "thread" }, { name: "slices", unit: "" }, { name: "busy", unit: "s" }, { name: "share", unit: "share" }];
+    const columns = [{ name: "thread" }, { name: "slices", unit: "" }, { name: "busy", unit: "s" }, { name: "share", unit: "1" }];
     const { trace } = this;
     const rows = (trace?.threads ?? []).map((thread): Cell[] => {
       let busy = 0;
@@ -237,7 +237,7 @@ export class TracesView {
 
   private totalsGrid(): Grid {
     const all = this.totalSelf();
-    const times = [{ name: "self", unit: "s" }, { name: "share", unit: "share" }, { name: "total", unit: "s" }];
+    const times = [{ name: "self", unit: "s" }, { name: "share", unit: "1" }, { name: "total", unit: "s" }];
     const rows = (this.trace?.totals ?? []).map((t): Cell[] => [t.name, t.self / 1e6, t.self / all, t.total / 1e6, t.count]);
     return { columns: [{ name: "slice" }, ...times, { name: "count", unit: "" }], rows };
   }

@@ -74,7 +74,7 @@ for (const [look, width, height] of [
     await page.locator("#run-chart canvas").waitFor();
     await check("a run");
     await open("#history?run=none");
-    await page.locator("#run-state").getByText("does not have this").waitFor();
+    await page.locator("#run-state").getByText("there is no such run").waitFor();
     await check("a run that is not there");
 
     await open("#compare");

@@ -95,7 +95,9 @@ test("a hub without history, one that is busy, one that is away: each says what 
   const server = await serve(t);
   const page = await openPage(t, shared, "about:blank");
   const answers = [
-    [{ status: 404, body: "" }, /keeps no history: it is older than this page, or runs without a store/],
+    [{ status: 404, body: "" }, /This hub keeps no history: it is older than this page/],
+    [{ status: 404, contentType: "text/plain; charset=utf-8", body: "This server keeps no history.\n" }, /^This server keeps no history\.$/],
+    [{ status: 401, body: "" }, /asks for its token: open the address that it printed/],
     [{ status: 503, json: { error: { message: "the store is being checked" } } }, /try again in a few seconds.*the store is being checked/],
     [{ status: 500, body: "<b>oh</b>" }, /status 500/],
     [{ status: 200, body: "not json" }, /not what this page understands/],
@@ -114,12 +116,12 @@ test("a hub without history, one that is busy, one that is away: each says what 
     await page.goto(`${server.url}dashboard/#compare?a=x&b=y`);
     await page.locator("#compare-state").getByText(sentence).waitFor();
   }
-  page.assertClean(/status of|Failed to load|^(404|500|503) /); /* Chromium logs what it was answered itself */
+  page.assertClean(/status of|Failed to load|^(401|404|500|503) /); /* Chromium logs what it was answered itself */
 });
 
 test("a run that the hub has forgotten is said to be", REAL, async (t) => {
   const { page } = await openView(t, "#history?run=01JD0000000000000000000009");
-  await page.locator("#run-state").getByText("The hub does not have this. It says: there is no such run").waitFor();
+  await page.locator("#run-state").getByText("there is no such run").waitFor();
   page.assertClean(/status of|^404 /);
 });
 

@@ -206,6 +206,46 @@ test("every panel has a table, a copy as Markdown, and a place in the exports", 
   board.assertClean();
 });
 
+test("alerts that began before the page listened are shown, and those that end go", REAL, async (t) => {
+  const server = await serve(t);
+  const page = await openPage(t, shared, "about:blank");
+  let hub;
+  const alert = { rule: "decode_rate < 0.7 * expected for 30s", producer: 1, metric: "decode_rate", value: 101, limit: 148 };
+  const pending = { ...alert, rule: "memory > 1GB", state: "pending" };
+  await page.route("**/performance/stats", (route) =>
+    route.fulfill({ json: { alerts: [{ ...alert, state: "firing", since_ms: 1 }, pending] } }),
+  );
+  await page.routeWebSocket(/\/tracker$/, (ws) => {
+    hub = (message) => ws.send(JSON.stringify(message));
+    hub({ type: "welcome", proto: 1, hub: "bitnet", t_ms: Date.now() });
+    hub({ type: "health", status: "ok", reasons: [], store: "ok" });
+    hub({ type: "hello", producer: 1, name: "cli", instance: "aa", backend: "cpu", tier: "", threads: 1, model: "", metrics: [] });
+  });
+  await page.goto(`${server.url}dashboard/`);
+  const alerts = page.locator("#health-list li", { hasText: "alert" });
+  await alerts.getByText("alert: A cli: decode_rate < 0.7 * expected for 30s (now 101, limit 148)").waitFor();
+  await page.locator("#health-list li", { hasText: "history is kept" }).waitFor();
+  hub({ type: "alert", ...alert, state: "resolved", t_ms: 2 });
+  await alerts.getByText("no alert fires").waitFor();
+  page.assertClean();
+});
+
+test("the way back to a view leads to it as it was left", REAL, async (t) => {
+  const server = await serve(t);
+  await threeProducers(t, server);
+  const board = await openBoard(t, server, "#live?range=10");
+  await row(board, "server").waitFor();
+  await board.getByRole("link", { name: "Traces" }).click();
+  await board.locator("#trace-open").waitFor();
+  assert.equal(await board.locator("#view-live").isVisible(), false);
+  await board.getByRole("link", { name: "Live" }).click();
+  await row(board, "server").waitFor();
+  assert.equal(await board.locator("#range").inputValue(), "10");
+  await board.goBack();
+  await board.locator("#trace-open").waitFor();
+  board.assertClean();
+});
+
 test("at the width of a phone everything is stacked and nothing sticks out", REAL, async (t) => {
   const server = await serve(t);
   await threeProducers(t, server);
