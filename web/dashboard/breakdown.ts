@@ -68,7 +68,7 @@ export class Breakdown {
   private readonly empty = make("p", "nothing");
 
   constructor(host: HTMLElement) {
-    host.append(this.bars, this.roofline, this.empty);
+    host.append(this.roofline, this.bars, this.empty);
   }
 
   update(p: Producer | undefined): void {

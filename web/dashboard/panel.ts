@@ -48,8 +48,10 @@ export class Panel {
     return { title: this.title, help, grid: this.grid() };
   }
 
-  /** Brings the table up to date, when it is shown. */
+  /** Brings what does not draw itself up to date: the table, when it is shown. */
   update(): void {
+    const explain = this.root.querySelector<HTMLElement>(".explain");
+    if (explain) explain.title = explain.textContent ?? ""; /* it may be cut where there is little room */
     if (this.tableHost.hidden) return;
     const grid = this.grid();
     this.nothing.hidden = grid.rows.length > 0;

@@ -121,7 +121,7 @@ test("what a producer dropped or declared lost is in its row and in the health s
 test("the header says what tracking costs, energy is per token, percentiles come from all windows", REAL, async (t) => {
   const server = await serve(t);
   const p = await produce(t, server, { name: "meter" });
-  const overhead = { tracker_overhead_ratio: 0.003, tracker_overhead_ratio_low: 0.002, tracker_overhead_ratio_high: 0.004 };
+  const overhead = { tracker_overhead: 0.003, tracker_overhead_low: 0.002, tracker_overhead_high: 0.004 };
   const cost = Object.fromEntries(Object.entries(overhead).map(([name, value]) => [name, gauge(value)]));
   p.window({ time_per_output_token: histogram(new Array(99).fill(0.004)), generation_tokens: added(99), energy_cpu: added(20) });
   p.window({ time_per_output_token: histogram([0.1]), generation_tokens: added(1), ...cost });

@@ -11,9 +11,9 @@ const METRICS = [
   { name: "energy_cpu", unit: "J", kind: "counter", min: 0, help: "energy of the processor packages" },
   { name: "kernel_time", unit: "s", kind: "counter", min: 0, help: "time in a kernel" },
   { name: "kernel_bytes", unit: "By", kind: "counter", min: 0, help: "bytes a kernel read" },
-  { name: "tracker_overhead_ratio", unit: "1", kind: "gauge", min: -1, help: "cost of the tracker" },
-  { name: "tracker_overhead_ratio_low", unit: "1", kind: "gauge", min: -1, help: "its interval" },
-  { name: "tracker_overhead_ratio_high", unit: "1", kind: "gauge", min: -1, help: "its interval" },
+  { name: "tracker_overhead", unit: "1", kind: "gauge", min: -1, help: "cost of the tracker" },
+  { name: "tracker_overhead_low", unit: "1", kind: "gauge", min: -1, help: "its interval" },
+  { name: "tracker_overhead_high", unit: "1", kind: "gauge", min: -1, help: "its interval" },
 ];
 
 /** The bucket of a value, as docs/protocol.md defines it. */

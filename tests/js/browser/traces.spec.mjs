@@ -1,8 +1,9 @@
 /* traces.spec.mjs: the traces view: opening files, what is no trace, moving about, and a large file. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import test from "node:test";
-import { openPage, REAL, serve, sharedBrowser } from "./helpers.mjs";
+import { openPage, REAL, run, serve, sharedBrowser, temporaryFolder } from "./helpers.mjs";
 
 const shared = sharedBrowser();
 
@@ -60,6 +61,22 @@ test("a trace opens from the address, with its slices by time and its threads", 
   await page.locator("#flame-panel").getByRole("button", { name: "Table" }).click();
   const threads = await page.locator("#flame-panel .as-table td").allTextContents();
   assert.deepEqual(threads, ["engine", "52", "5.0 ms", "100 %", "worker 1", "24", "3.4 ms", "67 %"]);
+  page.assertClean();
+});
+
+test("what bitnet trace writes opens, with its threads and kernels", REAL, async (t) => {
+  const file = path.join(await temporaryFolder(t), "run.json");
+  const done = await run("trace", "-p", "Once upon a time", "-n", "20", "-t", "2", "-o", file);
+  assert.equal(done.code, 0, done.stderr);
+  const page = await openTraces(t);
+  await page.setInputFiles("#trace-file", file);
+  const names = page.locator("#slice-rows th");
+  await names.first().waitFor();
+  const all = await names.allTextContents();
+  for (const name of ["request", "decode", "forward", "attention", "head"]) assert.ok(all.includes(name), all.join());
+  await page.locator("#flame-panel").getByRole("button", { name: "Table" }).click();
+  const threads = await page.locator("#flame-panel .as-table tbody td:first-child").allTextContents();
+  assert.deepEqual(threads, ["engine", "worker 1"]);
   page.assertClean();
 });
 
