@@ -12,7 +12,7 @@ import "./views.css";
 import { byId, copyFrom, setText } from "../shared/dom";
 import { age, clockTime, count, decimal, elapsed } from "../shared/format";
 import { CompareView } from "./compare";
-import { newest, OVERHEAD } from "./derive";
+import { lastValue, OVERHEAD } from "./derive";
 import { Recorder } from "./freeze";
 import { csv, download, json, type Titled } from "./grid";
 import { HistoryView } from "./history";
@@ -91,23 +91,18 @@ function updateFreeze(): void {
   setText(element("frozen"), frozen ? `Frozen at ${clockTime(frozenAt)} · ${since}` : "");
 }
 
-/** "tracker cost 0.3 % ±0.1", over the producers that measure it: the largest. */
+/** "tracker cost 0.3 % ±0.1" of the producer that knows it best: whose interval is the narrowest. */
 function trackerCost(): string {
-  let worst: { cost: number; half: number } | undefined;
-  for (const p of recorder.shown.rows()) {
-    const metric = p.columns.metrics.get(OVERHEAD);
-    const i = metric ? newest(p.columns, metric) : -1;
-    if (!metric || i < 0 || metric.last[i]! <= (worst?.cost ?? -Infinity)) continue;
-    const ends = [`${OVERHEAD}_low`, `${OVERHEAD}_high`].map((name) => {
-      const column = p.columns.metrics.get(name);
-      const at = column ? newest(p.columns, column) : -1;
-      return column && at >= 0 ? column.last[at]! : NaN;
-    });
-    worst = { cost: metric.last[i]!, half: (ends[1]! - ends[0]!) / 2 };
-  }
-  if (!worst) return "";
-  const half = Number.isNaN(worst.half) ? "" : ` ±${decimal(100 * worst.half)}`;
-  return `tracker cost ${decimal(100 * worst.cost)} %${half}`;
+  const costs = recorder.shown.rows().map(({ columns }) => {
+    const half = (lastValue(columns, `${OVERHEAD}_high`) - lastValue(columns, `${OVERHEAD}_low`)) / 2;
+    return { cost: lastValue(columns, OVERHEAD), half };
+  });
+  const known = costs.filter(({ cost }) => !Number.isNaN(cost));
+  const width = (half: number) => (Number.isNaN(half) ? Infinity : half);
+  const best = known.sort((a, b) => width(a.half) - width(b.half))[0];
+  if (!best) return "";
+  const half = Number.isNaN(best.half) ? "" : ` ±${decimal(100 * best.half)}`;
+  return `tracker cost ${decimal(100 * best.cost)} %${half}`;
 }
 
 /** How long the longest of those now connected has been running. */
