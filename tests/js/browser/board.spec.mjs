@@ -105,7 +105,7 @@ function close(actual, expected, relative, what) {
 
 test("every message of docs/protocol.md that a viewer hears is understood", async () => {
   const messages = await documentedMessages();
-  const heardByViewers = new Set(["welcome", "hello", "window", "op", "gap", "clock", "bye"]);
+  const heardByViewers = new Set(["welcome", "hello", "window", "op", "gap", "clock", "bye", "alert", "health"]);
   const seen = new Map();
   for (const message of messages) {
     if (message.role === "viewer" || !heardByViewers.has(message.type)) continue;
@@ -114,7 +114,7 @@ test("every message of docs/protocol.md that a viewer hears is understood", asyn
     seen.set(parsed.type, parsed);
   }
   assert.deepEqual([...seen.keys()].sort(), [...heardByViewers, "missed"].sort());
-  const { hello, op, gap, missed, clock } = Object.fromEntries(seen);
+  const { hello, op, gap, missed, clock, alert, health } = Object.fromEntries(seen);
   assert.equal(hello.metrics.get("time_per_output_token").unit, "s");
   assert.equal(hello.expected.get("decode_rate"), 212);
   assert.equal(hello.host, "AMD EPYC 9B14, 2 CPUs");
@@ -126,6 +126,8 @@ test("every message of docs/protocol.md that a viewer hears is understood", asyn
   assert.deepEqual([gap.seq, gap.to, gap.n, gap.reason], [3, 40, 180, "spool_full"]);
   assert.equal(missed.n, 40);
   assert.deepEqual([clock.offset_ms, clock.error_ms], [0.412, 0.205]);
+  assert.deepEqual([alert.rule, alert.state, alert.value, alert.limit], ["decode_rate < 0.7 * expected for 30s", "firing", 101, 148.4]);
+  assert.deepEqual([health.status, health.reasons.length, health.store], ["degraded", 1, "ok"]);
 });
 
 test("a number on the wire becomes text with a unit, and a missing one a dash", () => {
