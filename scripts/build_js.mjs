@@ -99,8 +99,8 @@ const packageInLib = {
 async function buildPages() {
   await esbuild.build({
     ...common,
-    minifyWhitespace: true,
-    entryPoints: ["web/chat/main.ts", "web/dashboard/main.ts"],
+    minify: true,
+    entryPoints: ["web/chat/main.ts", "web/dashboard/main.ts", "web/dashboard/trace_worker.ts"],
     outbase: "web",
     outdir: "build/web",
     plugins: [packageInLib],

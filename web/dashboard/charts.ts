@@ -1,6 +1,6 @@
-/* charts.ts: the live charts, one line per producer over the last minute.
+/* charts.ts: the live chart, one line per producer over the last seconds.
  *
- * Windows of all producers are laid on one grid of 200 ms bins (uPlot wants one x column), so drawing is
+ * Windows of all producers are laid on one grid of 300 bins (uPlot wants one x column), so drawing is
  * a walk through columns and never a join. Lines are told apart by colour, by dash pattern and by the
  * producer's letter at their newest point. A hole longer than 1.2 s is shown as a hole.
  */
@@ -8,11 +8,11 @@ import uPlot from "uplot";
 import { quantity } from "../shared/format";
 import type { MetricColumns } from "./columns";
 import { quantile, rate } from "./derive";
+import type { Cell, Grid } from "./grid";
 import type { Producer } from "./store";
 
-export const SPAN_MS = 60_000;
-const BIN_MS = 200;
-const BINS = SPAN_MS / BIN_MS + 1;
+const MINUTE_MS = 60_000;
+const BINS = 301; /* a minute in bins of 200 ms, and the one under way */
 const HOLE_MS = 1_200;
 const COLOURS = 8;
 const DASHES: number[][] = [[], [9, 4], [4, 3], [12, 3, 3, 3]];
@@ -44,19 +44,20 @@ export function lastView(metric: string, unit: string): View {
 
 type Column = (number | null)[];
 
-/** Bins [t0, t0 + SPAN_MS] of one producer: for each bin the windows that ended in it, put through f. */
-export function binned(p: Producer, name: string, t0: number, f: View["line"]): Column {
+/** BINS bins from t0 of one producer: for each bin the windows that ended in it, put through f. */
+export function binned(p: Producer, name: string, t0: number, f: View["line"], spanMs = MINUTE_MS): Column {
+  const binMs = spanMs / (BINS - 1);
   const out: Column = new Array<number | null>(BINS).fill(null);
   const metric = p.columns.metrics.get(name);
   if (!metric) return out;
   const { columns, clockOffMs } = p;
   let i = columns.firstFrom(t0 + clockOffMs);
   while (i < columns.length) {
-    const bin = Math.floor((columns.t[i]! - clockOffMs - t0) / BIN_MS);
+    const bin = Math.floor((columns.t[i]! - clockOffMs - t0) / binMs);
     if (bin >= BINS) break;
     const from = i;
     let end = -1; /* one past the newest window of this bin that measured the metric */
-    for (; i < columns.length && columns.t[i]! - clockOffMs < t0 + (bin + 1) * BIN_MS; i++) {
+    for (; i < columns.length && columns.t[i]! - clockOffMs < t0 + (bin + 1) * binMs; i++) {
       if (!Number.isNaN(metric.n[i]!)) end = i + 1;
     }
     const value = end < 0 ? NaN : f(metric, from, end);
@@ -80,7 +81,7 @@ export function yTop(lines: Column[], tops: Column[]): number {
   return top > 0 ? top * 1.15 : 1;
 }
 
-function cssColour(name: string): string {
+export function cssColour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
@@ -94,7 +95,8 @@ export function seriesDash(slot: number): number[] {
 
 /* uPlot's gaps are pixel ranges between two points; those shorter than HOLE_MS are joined by the line. */
 const joinShortGaps: uPlot.Series.GapsRefiner = (u, _series, _i0, _i1, gaps) => {
-  const pxPerMs = u.bbox.width / SPAN_MS;
+  const { min = 0, max = 1 } = u.scales["x"]!;
+  const pxPerMs = u.bbox.width / ((max! - min!) * 1000);
   return gaps.filter(([from, to]) => (to - from) / pxPerMs > HOLE_MS);
 };
 
@@ -103,11 +105,11 @@ export class LiveChart {
   private shown: Producer[] = [];
   private data: Column[] = [];
   private shape = "";
+  private x: number[] = [];
   private yTop = 1;
 
   constructor(
     private readonly host: HTMLElement,
-    private readonly sync: string,
     private view: View,
     private readonly onCursor: () => void,
   ) {
@@ -124,19 +126,21 @@ export class LiveChart {
     this.shape = "";
   }
 
-  draw(producers: Producer[], hubNow: number): void {
-    const t0 = Math.floor((hubNow - SPAN_MS) / BIN_MS) * BIN_MS;
-    const lines = producers.map((p) => binned(p, this.view.metric, t0, this.view.line));
+  draw(producers: Producer[], hubNow: number, spanMs: number): void {
+    const binMs = spanMs / (BINS - 1);
+    const t0 = Math.floor((hubNow - spanMs) / binMs) * binMs;
+    const lines = producers.map((p) => binned(p, this.view.metric, t0, this.view.line, spanMs));
     const drawn = producers.map((_, i) => i).filter((i) => lines[i]!.some((y) => y !== null));
     this.shown = drawn.map((i) => producers[i]!);
     this.data = drawn.map((i) => lines[i]!);
     const { top } = this.view;
-    const tops = top ? this.shown.map((p) => binned(p, this.view.metric, t0, top)) : [];
-    const x = Array.from({ length: BINS }, (_, bin) => (t0 + bin * BIN_MS) / 1000);
+    const tops = top ? this.shown.map((p) => binned(p, this.view.metric, t0, top, spanMs)) : [];
+    this.x = Array.from({ length: BINS }, (_, bin) => (t0 + bin * binMs) / 1000);
     this.yTop = yTop(this.data, tops);
+    if (this.host.clientWidth === 0) return; /* the table is shown in its place */
     this.rebuildIfNeeded();
-    this.plot!.setData([x, ...this.data, ...tops], false);
-    this.plot!.setScale("x", { min: (hubNow - SPAN_MS) / 1000, max: hubNow / 1000 });
+    this.plot!.setData([this.x, ...this.data, ...tops], false);
+    this.plot!.setScale("x", { min: (hubNow - spanMs) / 1000, max: hubNow / 1000 });
   }
 
   /** Producers with a line, and each one's value under the cursor, or its newest. */
@@ -147,6 +151,16 @@ export class LiveChart {
       const value = line[at ?? newestIndex(line)];
       return [p, quantity(value ?? undefined, this.view.unit)];
     });
+  }
+
+  /** The lines as a table, the newest moment first; moments at which nobody measured anything are left out. */
+  grid(): Grid {
+    const { unit } = this.view;
+    const columns = [{ name: "time", unit: "t_ms" }, ...this.shown.map((p) => ({ name: `${p.key} ${p.hello.name}`, unit }))];
+    const rows = this.x
+      .map((seconds, bin): Cell[] => [Math.round(seconds * 1000), ...this.data.map((line) => line[bin] ?? null)])
+      .filter((cells) => cells.some((cell, i) => i > 0 && cell !== null));
+    return { columns, rows: rows.reverse() };
   }
 
   private size(): { width: number; height: number } {
@@ -181,14 +195,14 @@ export class LiveChart {
     return {
       ...this.size(),
       legend: { show: false },
-      cursor: { sync: { key: this.sync }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: {
         x: { time: true },
         y: { range: () => [0, this.yTop] },
       },
       axes: [
-        { ...axis, space: 70, size: 28, values: "{HH}:{mm}:{ss}" },
-        { ...axis, size: 72, values: (_u, splits) => splits.map((v) => (v ? quantity(v, unit) : "0")) },
+        { ...axis, space: 70, size: 24, values: "{HH}:{mm}:{ss}" },
+        { ...axis, space: 28, size: 72, values: (_u, splits) => splits.map((v) => (v ? quantity(v, unit) : "0")) },
       ],
       series: [{}, ...this.shown.map(line), ...(top ? this.shown.map(() => edge) : [])],
       bands: top

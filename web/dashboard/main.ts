@@ -1,159 +1,170 @@
-/* main.ts: the dashboard. Connects as a viewer and shows what the hub says.
+/* main.ts: the dashboard: one page, four views, and the frame around them.
  *
- * Messages go into the store as they come; the page is brought up to date from it, numbers four times a second,
- * charts in an animation frame, at most ten times a second and not at all in a hidden tab. While disconnected the numbers stay, dimmed, with
- * their age beside them.
+ * Owns the connection to the hub, the header, freezing and exporting; each view draws itself. What is
+ * shown is in the address (router.ts). Messages are recorded whatever view is open.
  */
 import "uplot/dist/uPlot.min.css";
 import "../shared/style.css";
+import "./panels.css";
 import "./dashboard.css";
-import { byId, copyFrom, make, setText } from "../shared/dom";
-import { age, count, unitLabel } from "../shared/format";
-import { histogramView, lastView, LiveChart, rateView, type View } from "./charts";
-import { DECODE_HELP, TPOT } from "./derive";
-import type { MetricInfo } from "./protocol";
+import "./producers.css";
+import "./views.css";
+import { byId, copyFrom, setText } from "../shared/dom";
+import { age, clockTime, count, decimal, elapsed } from "../shared/format";
+import { CompareView } from "./compare";
+import { lastValue, OVERHEAD } from "./derive";
+import { Recorder } from "./freeze";
+import { csv, download, json, type Titled } from "./grid";
+import { HistoryView } from "./history";
+import { fetchFiring } from "./history_api";
+import { LiveView } from "./live";
+import { type Place, placeHash, Router, VIEWS, type ViewName } from "./router";
 import { HubLink, type LinkState } from "./socket";
-import { Store } from "./store";
-import { metricLabel, ProducerTable, swatch } from "./table";
+import { TracesView } from "./traces";
 
 const NUMBERS_EVERY_MS = 250;
-const FRAME_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100;
 
+const element = (id: string) => byId(id, HTMLElement);
 const hubOrigin = `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}`;
 const hubUrl = `${hubOrigin}/tracker`;
-const store = new Store();
-const table = new ProducerTable(byId("producers", HTMLTableElement));
-const metricChoice = byId("metric", HTMLSelectElement);
+/* "?trace=/run.json" is how other pages link to a trace: they need not know the views. */
+const linked = new URLSearchParams(location.search).get("trace");
+if (linked) globalThis.history.replaceState(null, "", location.pathname + placeHash("traces", { trace: linked }));
+
+const recorder = new Recorder();
+const router = new Router(show);
+const freeze = byId("freeze", HTMLButtonElement);
 
 let link: LinkState = { kind: "connecting" };
 let lastHeardAt = NaN;
 let everConnected = false;
+let areAlertsKnown = false;
 
-const rateChart = new LiveChart(byId("rate-chart", HTMLElement), "board", rateView(TPOT), updateLegends);
-const metricChart = new LiveChart(byId("metric-chart", HTMLElement), "board", histogramView(TPOT, "s"), updateLegends);
-
-function knownMetrics(): Map<string, MetricInfo> {
-  const all = new Map<string, MetricInfo>();
-  for (const p of store.rows()) for (const [name, info] of p.hello.metrics) if (!all.has(name)) all.set(name, info);
-  return all;
+/** The hub's time that the live view shows: now, the time of freezing, or when the hub was last heard. */
+function viewNow(): number {
+  return recorder.viewNow(link.kind === "open" ? Date.now() : lastHeardAt);
 }
 
-function viewOf(info: MetricInfo): View {
-  return info.kind === "hist" ? histogramView(info.name, info.unit) : lastView(info.name, info.unit);
+const live = new LiveView(recorder, router, viewNow);
+const history = new HistoryView(router);
+const compare = new CompareView(router);
+const traces = new TracesView(router);
+const views: Record<ViewName, { restore(): void; restyle(): void; titled(): Titled[] }> = {
+  live,
+  history,
+  compare,
+  traces,
+};
+
+function show({ view }: Place): void {
+  for (const name of VIEWS) element(`view-${name}`).hidden = name !== view;
+  for (const a of document.querySelectorAll<HTMLAnchorElement>("#views a")) {
+    if (a.dataset["view"] === view) a.setAttribute("aria-current", "page");
+    else a.removeAttribute("aria-current");
+  }
+  document.body.dataset["view"] = view;
+  document.title = `${view[0]!.toUpperCase()}${view.slice(1)} · libbitnet`;
+  if (view === "live") restoreFreeze();
+  element("live-tools").hidden = view !== "live";
+  views[view].restore();
+  updateNumbers();
 }
 
-/** The second chart can show whatever the producers say they measure. */
-function updateMetricChoice(): void {
-  const metrics = [...knownMetrics().values()].filter((info) => info.kind !== "counter");
-  const names = metrics.map((info) => info.name).join();
-  if (metricChoice.dataset["names"] === names) return;
-  const chosen = metricChoice.value || TPOT;
-  metricChoice.dataset["names"] = names;
-  metricChoice.replaceChildren(
-    ...metrics.map((info) => new Option(metricLabel(info.name), info.name, false, info.name === chosen)),
-  );
-  chooseMetric();
+/** The address says whether the board is frozen, and when it was. */
+function restoreFreeze(): void {
+  const at = Number(router.get("frozen"));
+  if (at > 0 && !recorder.frozen) recorder.freeze(at);
+  else if (!(at > 0) && recorder.frozen) recorder.resume();
 }
 
-function chooseMetric(): void {
-  const info = knownMetrics().get(metricChoice.value);
-  if (!info) return;
-  const hist = info.kind === "hist";
-  setText(byId("metric-unit", HTMLElement), hist ? "p50, shaded up to p95" : unitLabel(info.unit));
-  setText(byId("metric-help", HTMLElement), info.help);
-  metricChart.setView(viewOf(info));
-  requestDraw();
+function toggleFreeze(): void {
+  router.set({ frozen: recorder.frozen ? "" : String(Math.round(viewNow())) });
+  restoreFreeze();
+  updateNumbers();
 }
 
-function updateLegend(list: HTMLElement, chart: LiveChart): void {
-  const values = chart.values();
-  while (list.children.length > values.length) list.lastElementChild!.remove();
-  values.forEach(([p, value], i) => {
-    let item = list.children[i] as HTMLElement | undefined;
-    if (!item) {
-      item = make("li");
-      item.append(make("span"), make("span", "legend-name"), make("span", "legend-value"));
-      list.append(item);
-    }
-    const [key, name, number] = [...item.children] as HTMLElement[];
-    if (key!.textContent !== p.key) key!.replaceWith(swatch(p));
-    setText(name!, p.hello.name);
-    setText(number!, value);
+function updateFreeze(): void {
+  const { frozen, frozenAt, windowsSince, operationsSince } = recorder;
+  freeze.setAttribute("aria-pressed", String(frozen));
+  const since = `${count(windowsSince, "window")} and ${count(operationsSince, "operation")} recorded since`;
+  element("frozen").hidden = !frozen;
+  setText(element("frozen"), frozen ? `Frozen at ${clockTime(frozenAt)} · ${since}` : "");
+}
+
+/** "tracker cost 0.3 % ±0.1" of the producer that knows it best: whose interval is the narrowest. */
+function trackerCost(): string {
+  const costs = recorder.shown.rows().map(({ columns }) => {
+    const half = (lastValue(columns, `${OVERHEAD}_high`) - lastValue(columns, `${OVERHEAD}_low`)) / 2;
+    return { cost: lastValue(columns, OVERHEAD), half };
   });
+  const known = costs.filter(({ cost }) => !Number.isNaN(cost));
+  const width = (half: number) => (Number.isNaN(half) ? Infinity : half);
+  const best = known.sort((a, b) => width(a.half) - width(b.half))[0];
+  if (!best) return "";
+  const half = Number.isNaN(best.half) ? "" : ` ±${decimal(100 * best.half)}`;
+  return `tracker cost ${decimal(100 * best.cost)} %${half}`;
 }
 
-function updateLegends(): void {
-  const rate = byId("rate-legend", HTMLElement);
-  const metric = byId("metric-legend", HTMLElement);
-  updateLegend(rate, rateChart);
-  updateLegend(metric, metricChart);
-  describe("rate-chart", "Decode speed over the last 60 seconds", rate);
-  describe("metric-chart", `${metricLabel(metricChoice.value)} over the last 60 seconds`, metric);
-}
-
-function describe(id: string, what: string, legend: HTMLElement): void {
-  const items = [...legend.children].map((li) =>
-    [...li.children]
-      .slice(1)
-      .map((e) => e.textContent)
-      .join(" "),
-  );
-  const label = `${what}: ${items.join(", ") || "nothing measured"}`;
-  const chart = byId(id, HTMLElement);
-  if (chart.getAttribute("aria-label") !== label) chart.setAttribute("aria-label", label);
-}
-
-let frame = 0;
-let drawnAt = -Infinity;
-
-function requestDraw(): void {
-  if (!frame) frame = requestAnimationFrame(drawWhenDue);
-}
-
-function drawWhenDue(time: number): void {
-  frame = 0;
-  if (time - drawnAt < FRAME_EVERY_MS) return requestDraw();
-  if (store.producers.size === 0) return;
-  drawnAt = time;
-  const hubNow = link.kind === "open" ? store.hubNow(Date.now()) : store.hubNow(lastHeardAt);
-  rateChart.draw(store.rows(), hubNow);
-  metricChart.draw(store.rows(), hubNow);
-  updateLegends();
+/** How long the longest of those now connected has been running. */
+function runningFor(hubNow: number): string {
+  const started = recorder.shown.rows().filter((p) => !p.ended && p.hello.started_ms > 0);
+  const first = Math.min(...started.map((p) => p.hello.started_ms - p.clockOffMs));
+  return Number.isFinite(first) ? elapsed(hubNow - first) : "";
 }
 
 function updateLink(now: number): void {
   const open = link.kind === "open";
+  const { shown } = recorder;
   document.body.dataset["link"] = link.kind;
-  const connected = store.rows().filter((p) => !p.ended).length;
-  const summary = open ? `${store.hub} · ${count(connected, "producer")}` : "connecting";
-  setText(byId("link", HTMLElement), link.kind === "waiting" ? "disconnected" : summary);
+  const connected = shown.rows().filter((p) => !p.ended).length;
+  const facts = [count(connected, "producer"), trackerCost(), runningFor(viewNow())];
+  setText(element("link"), open ? facts.filter(Boolean).join(" · ") : link.kind === "waiting" ? "disconnected" : "connecting");
+  element("link").title = open ? `${shown.hub} at ${hubUrl}` : hubUrl;
   const lost = link.kind === "waiting" || (link.kind === "connecting" && everConnected);
-  byId("disconnected", HTMLElement).hidden = !lost;
+  element("disconnected").hidden = !lost;
   document.body.classList.toggle("stale", lost);
   if (!lost) return;
-  if (link.kind === "waiting") setText(byId("why", HTMLElement), `${link.why} (${hubUrl})`);
+  if (link.kind === "waiting") setText(element("why"), `${link.why} (${hubUrl})`);
   const since = Number.isNaN(lastHeardAt) ? "" : `Numbers below are ${age(now - lastHeardAt)} old.`;
-  setText(byId("stale", HTMLElement), store.producers.size ? since : "");
+  setText(element("stale"), shown.producers.size ? since : "Start it with: bitnet serve");
   const wait = link.kind === "waiting" ? Math.max(0, Math.ceil((link.retryAt - now) / 1000)) : 0;
-  setText(byId("retry", HTMLElement), link.kind === "waiting" ? `Retrying in ${wait} s.` : "Retrying now …");
+  setText(element("retry"), link.kind === "waiting" ? `Retrying in ${wait} s.` : "Retrying now …");
 }
 
 function updateNumbers(): void {
   const now = Date.now();
-  if (link.kind === "open") store.forgetOld(now);
-  const rows = store.rows();
-  byId("board", HTMLElement).hidden = rows.length === 0;
-  byId("empty", HTMLElement).hidden = rows.length > 0 || link.kind !== "open";
-  updateLink(now);
+  /* The way back to a view leads to it as it was left. */
+  const way = document.querySelector<HTMLAnchorElement>(`#views a[data-view="${router.view}"]`);
+  if (way && location.hash && way.hash !== location.hash) way.href = location.hash;
   const open = link.kind === "open";
-  table.update(rows, store.hubNow(open ? now : lastHeardAt), open);
-  if (open) {
-    updateMetricChoice();
-    requestDraw();
+  if (open) recorder.recording.forgetOld(now);
+  updateLink(now);
+  updateFreeze();
+  if (router.view !== "live" || document.hidden) return;
+  const rows = recorder.shown.rows();
+  element("board").hidden = rows.length === 0;
+  element("empty").hidden = rows.length > 0 || !open;
+  live.update(open);
+}
+
+/* A hub that tells its health knows alerts, too, and those that began before this page listened. */
+async function learnAlerts(): Promise<void> {
+  if (areAlertsKnown) return;
+  areAlertsKnown = true;
+  try {
+    for (const alert of await fetchFiring()) recorder.apply(alert, Date.now());
+  } catch {
+    areAlertsKnown = false; /* the next word of its health asks again */
   }
-  const gap = byId("gap", HTMLElement);
-  gap.hidden = store.gap === 0;
-  setText(gap, `${count(store.gap, "message")} skipped by the hub, because this page read too slowly.`);
+}
+
+function exportAs(format: "json" | "csv"): void {
+  const panels = views[router.view].titled();
+  const at = new Date(viewNow() || Date.now()).toISOString();
+  const text = format === "csv" ? csv(panels) : json(panels, { page: location.href, view: router.view, at });
+  const type = format === "csv" ? "text/csv" : "application/json";
+  const name = `bitnet-${router.view}-${at.slice(0, 19).replace(/\D/g, "")}.${format}`;
+  download(name, new Blob([text], { type }));
 }
 
 function start(): void {
@@ -161,33 +172,35 @@ function start(): void {
     hubUrl,
     (message) => {
       lastHeardAt = Date.now();
-      store.apply(message, lastHeardAt);
-      if (message.type === "window" && message.m.size > 0) requestDraw();
+      recorder.apply(message, lastHeardAt);
+      if (message.type === "welcome") areAlertsKnown = false;
+      if (message.type === "health") void learnAlerts();
+      if (message.type === "window" && message.m.size > 0 && !recorder.frozen) live.requestDraw();
     },
     (state) => {
       link = state;
       if (state.kind === "open") everConnected = true;
-      else store.disconnected();
+      else for (const store of [recorder.recording, recorder.shown]) store.disconnected();
       updateNumbers();
     },
   );
-  for (const command of document.querySelectorAll<HTMLElement>(".command")) {
+  for (const command of document.querySelectorAll<HTMLElement>(".command[data-run]")) {
     const text = `bitnet run --track ${hubOrigin} -p "Once upon a time"`;
     const button = command.querySelector("button")!;
     setText(command.querySelector("code")!, text);
     button.onclick = () => void copyFrom(button, text);
   }
-  setText(byId("rate-help", HTMLElement), DECODE_HELP);
+  freeze.onclick = toggleFreeze;
+  byId("export-json", HTMLButtonElement).onclick = () => exportAs("json");
+  byId("export-csv", HTMLButtonElement).onclick = () => exportAs("csv");
   byId("retry-now", HTMLButtonElement).onclick = () => hub.retryNow();
-  metricChoice.onchange = chooseMetric;
   addEventListener("online", () => hub.retryNow());
   document.addEventListener("visibilitychange", () => document.hidden || hub.retryNow());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    rateChart.restyle();
-    metricChart.restyle();
-    requestDraw();
+    for (const view of Object.values(views)) view.restyle();
   });
   setInterval(updateNumbers, NUMBERS_EVERY_MS);
+  show({ view: router.view, settings: new URLSearchParams() });
   hub.connect();
 }
 

@@ -22,6 +22,8 @@ function closeReason(code: number, opened: boolean): string {
   if (code === 1001) return "the hub stopped";
   if (code === 1013) return "the hub has as many viewers as it takes";
   if (code === 1008) return "the hub refused this page";
+  if (code === 4401) return "the hub asks for its token, so open the address that it printed when it started";
+  if (code === 4408) return "this page read too slowly";
   return opened ? "the connection was lost" : "the hub does not answer";
 }
 

@@ -76,14 +76,14 @@ test("a tab and a command line appear as two rows with numbers and lines", REAL,
     );
     assert.equal(await cell(board, name, "state").textContent(), "live");
     assert.match(await cell(board, name, "decode").textContent(), /^[\d.,]+ tok\/s$/);
-    assert.match(await cell(board, name, "tpot").textContent(), /^[\d.,]+ (µs|ms|s) \/ [\d.,]+ (µs|ms|s)$/);
+    assert.match(await cell(board, name, "tpot").textContent(), /^[\d.,]+( µs| ms| s)? \/ [\d.,]+ (µs|ms|s)$/);
     assert.match(await cell(board, name, "memory").textContent(), /^[\d.,]+ MB$/);
     assert.match(await cell(board, name, "ttft").getAttribute("title"), /request accepted to first token sampled/);
     assert.equal(await cell(board, name, "model").textContent(), "bitnet-tales");
   }
-  assert.match(await cell(board, "tab", "backend").textContent(), /^wasm · (relaxed|simd128)$/);
-  assert.match(await cell(board, "cli", "backend").textContent(), /^cpu · \w+$/);
-  for (const chart of ["rate-chart", "metric-chart"]) {
+  assert.match(await cell(board, "tab", "backend").textContent(), /^wasm · (relaxed|simd128) × \d+$/);
+  assert.match(await cell(board, "cli", "backend").textContent(), /^cpu · \w+ × \d+$/);
+  for (const chart of ["rate-chart", "ecdf"]) {
     for (const slot of [0, 1]) {
       const n = await pixelsOf(board, chart, slot);
       assert.ok(n > DRAWN_PIXELS, `${chart}: ${n} pixels have the colour of series ${slot + 1}`);
@@ -116,9 +116,8 @@ test("every metric of a producer opens under its row, with its definition", REAL
 
   await board.selectOption("#metric", "decode_rate");
   assert.match(await board.locator("#metric-help").textContent(), /last request/);
-  await board.waitForFunction(() =>
-    /^decode rate.*cli [\d.,]+ tok/.test(document.querySelector("#metric-chart").ariaLabel),
-  );
+  await board.waitForFunction(() => /^decode rate.*cli [\d.,]+ tok/.test(document.querySelector("#rate-chart").ariaLabel));
+  assert.match(board.url(), /#live\?.*metric=decode_rate$/, "the address holds what is shown");
   board.assertClean();
 });
 
@@ -158,9 +157,10 @@ test("hostile names are text, hostile numbers are no numbers", REAL, async (t) =
     const socket = new WebSocket(`ws://${location.host}/tracker`, "bitnet-tracker.v1");
     await new Promise((resolve) => (socket.onopen = resolve));
     const metrics = [{ name: "constructor", unit: "<i>s</i>", kind: "gauge", help: name }];
-    const what = { backend: "<b>wasm</b>", tier: "<script>top.x=1</script>", threads: 1, model: name, metrics };
-    const hello = { type: "hello", proto: 1, role: "producer", name, instance: "abcdef0123456789", t_ms: Date.now() };
-    socket.send(JSON.stringify({ ...hello, ...what }));
+    const what = { backend: "<b>wasm</b>", tier: "<script>top.x=1</script>", threads: 1, model: name, host: name, build: name.slice(0, 60), metrics };
+    const hello = { type: "hello", proto: 1, role: "producer", name, instance: "abcdef0123456789" };
+    const run = { epoch: 1, next_seq: 1, t_ms: Date.now(), started_ms: Date.now() };
+    socket.send(JSON.stringify({ ...hello, ...run, ...what }));
     const m = { constructor: { n: 1, sum: 1e300, min: -1e300, max: 1e300, last: 1e300 } };
     socket.send(JSON.stringify({ type: "window", seq: 1, t_ms: Date.now(), span_ms: 100, dropped: 0, m }));
     window.producerSocket = socket; /* stays open while the page does */
@@ -168,13 +168,13 @@ test("hostile names are text, hostile numbers are no numbers", REAL, async (t) =
   const row = board.locator("#producers > tbody > tr[data-instance]");
   await row.waitFor();
   assert.equal(await row.locator(".producer-name").textContent(), hostile);
-  assert.equal(await row.locator('[data-column="backend"]').textContent(), "<b>wasm</b> · <script>top.x=1</script>");
+  assert.equal(await row.locator('[data-column="backend"]').textContent(), "<b>wasm</b> · <script>top.x=1</script> × 1");
   assert.equal(await row.locator('[data-column="decode"]').textContent(), "–");
   await row.getByRole("button").click();
   const metric = board.locator(".metrics tbody tr");
   await metric.getByText("constructor").waitFor();
   assert.equal(await metric.locator("td").last().textContent(), hostile);
-  assert.equal(await board.locator("#board :is(img, script, b, i)").count(), 0);
-  assert.equal(await board.title(), "Dashboard · libbitnet");
+  assert.equal(await board.locator("main :is(img, script, b, i)").count(), 0);
+  assert.equal(await board.title(), "Live · libbitnet");
   board.assertClean();
 });
