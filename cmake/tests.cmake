@@ -22,7 +22,7 @@ include(check)
 # Tests that start no thread. The thread sanitizer has nothing to find in them and would take half of its time
 # for them, so ./test leaves this label out there; a test that is not listed runs everywhere.
 set(single_threaded
-    check_kernels test_alerts test_blocks test_cache test_chat test_conversation test_convert
+    check_kernels test_alerts test_ask test_blocks test_cache test_chat test_conversation test_convert
     test_convert_folder test_convert_refuse test_cores test_dir_build test_gguf test_gguf_flaws
     test_gguf_refuse test_gguf_write test_hf test_hf_refuse test_hf_tokenizer test_hf_vectors test_histogram
     test_http_head test_http_token test_hub test_json test_leak test_lookup test_monitor test_monitor_nvml

@@ -76,7 +76,7 @@ void buckets_merge(buckets *into, const buckets *from) {
     }
 }
 
-double buckets_quantile(const buckets *of, double q) {
+double buckets_quantile(const buckets *of, double q, double min, double max) {
     double total = 0, seen = 0;
     for (int i = 0; i < of->n; i++)
         total += (double)of->b[i].count;
@@ -88,5 +88,6 @@ double buckets_quantile(const buckets *of, double q) {
     }
     int32_t index = of->b[at].index;
     double width = ldexp(1.0, index / PER_OCTAVE + MIN_EXP) / (double)PER_OCTAVE;
-    return width * (double)(PER_OCTAVE + index % PER_OCTAVE) + width / 2;
+    double middle = width * (double)(PER_OCTAVE + index % PER_OCTAVE) + width / 2;
+    return middle < min ? min : middle > max ? max : middle;
 }

@@ -31,8 +31,8 @@ size_t buckets_encode(const buckets *from, uint8_t *out);
 bool buckets_decode(buckets *out, const void *blob, size_t n);
 /* Adds the counts of `from`; a count that would pass 2^64 - 1 stays there. */
 void buckets_merge(buckets *into, const buckets *from);
-/* The middle of the bucket that holds the value with at least q (0..1) of all at or below it; there
- * must be a bucket. */
-double buckets_quantile(const buckets *of, double q);
+/* The middle of the bucket that holds the value with at least q (0..1) of all at or below it, but
+ * never outside [min, max], the extremes of the samples; there must be a bucket. */
+double buckets_quantile(const buckets *of, double q, double min, double max);
 
 #endif

@@ -31,9 +31,10 @@ struct cJSON;
 typedef struct store store;
 
 enum {
-    STORE_ID_MAX = 17,       /* of the store: 16 hex digits and terminator */
-    STORE_RUN_MAX = 27,      /* of a run: a ULID and terminator */
-    STORE_INSTANCE_MAX = 33, /* of a producer: 1 to 32 hex digits and terminator */
+    STORE_ID_MAX = 17,            /* of the store: 16 hex digits and terminator */
+    STORE_RUN_MAX = 27,           /* of a run: a ULID and terminator */
+    STORE_INSTANCE_MAX = 33,      /* of a producer: 1 to 32 hex digits and terminator */
+    STORE_LABELS_MAX = 16 * 1024, /* of labels as text, terminator included */
 };
 
 /* How long each resolution is kept, in milliseconds; raw <= minute <= hour. A run goes when its last
@@ -101,9 +102,18 @@ bitnet_status store_runs(store *s, const store_filter *filter, struct cJSON **ou
 bitnet_status store_find_run(store *s, const char *word, char id[STORE_RUN_MAX], bitnet_error *err);
 /* The header of one run as above. */
 bitnet_status store_run(store *s, const char *id, struct cJSON **out, bitnet_error *err);
+typedef struct store_totals {
+    int64_t samples;      /* measured values in what is kept of its windows, rolled up or not */
+    int64_t lost_samples; /* in gaps, but for what was given up because of its age */
+} store_totals;
+bitnet_status store_run_totals(store *s, const char *id, store_totals *out, bitnet_error *err);
 /* An array, one object for each series with samples: name, unit, kind, help, labels (when it has
- * any), n, sum, mean, min, max, last and, of histograms, p50, p95, p99; over the whole run. */
+ * any), n, sum, mean, min, max, last and, of histograms, p50, p90, p95, p99; over the whole run. */
 bitnet_status store_summaries(store *s, const char *id, struct cJSON **out, bitnet_error *err);
+
+/* Labels as store_query wants them, whatever order they came in. False when it is not what labels may be: an
+ * object of at most 16 texts, keys of at most 64 bytes, values of at most 256. */
+bool store_labels_text(const struct cJSON *labels, char out[STORE_LABELS_MAX]);
 
 typedef enum store_resolution { STORE_AUTO, STORE_RAW, STORE_MINUTE, STORE_HOUR } store_resolution;
 
@@ -117,11 +127,15 @@ typedef struct store_query {
 
 typedef struct store_point {
     int64_t t_ms; /* end of the window; start of the minute or hour */
+    int64_t span_ms;
     int64_t n;
     double sum, min, max, last;
     const buckets *buckets; /* without pairs when it is no histogram */
 } store_point;
 
+/* The part [*from_ms, *to_ms) of the query's time in which the run can have points; empty when there is none. */
+bitnet_status store_extent(store *s, const store_query *q, int64_t *from_ms, int64_t *to_ms,
+                           bitnet_error *err);
 /* In order of sequence (raw) or time. `used` (may be NULL) is the resolution; false ends it. */
 bitnet_status store_points(store *s, const store_query *q, store_resolution *used,
                            bool (*visit)(void *user, const store_point *p), void *user,

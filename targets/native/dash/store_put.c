@@ -20,7 +20,6 @@
 enum {
     METRICS_MAX = 64,
     LABELS_MAX = 16,
-    LABELS_TEXT_MAX = 16 * 1024,
 };
 
 typedef struct metric_entry {
@@ -369,9 +368,7 @@ static int by_key(const void *a, const void *b) {
     return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
 }
 
-/* As JSON with the keys in order, whatever order they came in. False when it is not what labels may
- * be. */
-static bool print_labels(const cJSON *labels, char out[LABELS_TEXT_MAX]) {
+bool store_labels_text(const cJSON *labels, char out[STORE_LABELS_MAX]) {
     const cJSON *at[LABELS_MAX], *item;
     int n = 0;
     size_t k = 0;
@@ -464,12 +461,12 @@ static bitnet_status put_sample(store *s, const run_entry *e, int64_t series, co
 /* Of "m" the name is the key, of "s" it is a field. */
 static bitnet_status put_value(store *s, run_entry *e, const cJSON *v, bool is_plain,
                                bitnet_error *err) {
-    char labels[LABELS_TEXT_MAX] = "";
+    char labels[STORE_LABELS_MAX] = "";
     const char *name = is_plain ? v->string : text_of(v, "name");
     metric_entry *m = name ? find_metric(e, name) : NULL;
     int64_t series;
     if (!m) return bad_message(err, "a sample is of no metric that its run announced");
-    if (!is_plain && get(v, "labels") && !print_labels(get(v, "labels"), labels))
+    if (!is_plain && get(v, "labels") && !store_labels_text(get(v, "labels"), labels))
         return bad_message(err, "a sample has wrong labels");
     bitnet_status st = find_series(s, e, m, labels, &series, err);
     return st < 0 ? st : put_sample(s, e, series, v, err);

@@ -135,6 +135,18 @@ bitnet_status store_run(store *s, const char *id, cJSON **out, bitnet_error *err
     return store_read_run(s, id, out, NULL, err);
 }
 
+bitnet_status store_run_totals(store *s, const char *id, store_totals *out, bitnet_error *err) {
+    const db_driver *d = s->driver;
+    db_rows *rows;
+    bitnet_status st = STORE_SELECT(s, &rows, err, RUN_TOTALS, db_t(id));
+    if (st >= 0) st = d->next(rows, err);
+    if (st == BITNET_DONE) return no_run(id, err);
+    if (st < 0) return st;
+    *out = (store_totals){.samples = d->get_int(rows, 0), .lost_samples = d->get_int(rows, 1)};
+    d->end(rows);
+    return BITNET_OK;
+}
+
 bitnet_status store_find_run(store *s, const char *word, char id[STORE_RUN_MAX],
                              bitnet_error *err) {
     const db_driver *d = s->driver;
@@ -275,9 +287,10 @@ static cJSON *summary_object(const series_row *r, const store_cell *c) {
          add_number(o, "mean", c->sum / (double)c->n) && add_number(o, "min", c->min) &&
          add_number(o, "max", c->max) && add_number(o, "last", c->last);
     if (ok && buckets_decode(&b, c->blob, c->blob_size) && b.n)
-        ok = add_number(o, "p50", buckets_quantile(&b, 0.5)) &&
-             add_number(o, "p95", buckets_quantile(&b, 0.95)) &&
-             add_number(o, "p99", buckets_quantile(&b, 0.99));
+        ok = add_number(o, "p50", buckets_quantile(&b, 0.5, c->min, c->max)) &&
+             add_number(o, "p90", buckets_quantile(&b, 0.9, c->min, c->max)) &&
+             add_number(o, "p95", buckets_quantile(&b, 0.95, c->min, c->max)) &&
+             add_number(o, "p99", buckets_quantile(&b, 0.99, c->min, c->max));
     if (ok) return o;
     cJSON_Delete(o);
     return NULL;
@@ -332,12 +345,13 @@ typedef struct point_reader {
     bool is_over;
 } point_reader;
 
-static bitnet_status give(point_reader *r, int64_t t_ms, const store_cell *c, bitnet_error *err) {
+static bitnet_status give(point_reader *r, int64_t t_ms, int64_t span_ms, const store_cell *c,
+                          bitnet_error *err) {
     buckets b = {.n = 0};
     if (!buckets_decode(&b, c->blob, c->blob_size))
         return bitnet_fail(err, BITNET_E_FORMAT, "store.corrupt",
                            "a histogram of the history is not one");
-    const store_point p = {t_ms, c->n, c->sum, c->min, c->max, c->last, &b};
+    const store_point p = {t_ms, span_ms, c->n, c->sum, c->min, c->max, c->last, &b};
     r->is_over = !r->visit(r->user, &p);
     return BITNET_OK;
 }
@@ -351,10 +365,10 @@ typedef struct stretch { /* windows (after, last] that end at from_ms or later *
 } stretch;
 
 /* Calls `each` with every raw sample of the series there. */
-static bitnet_status each_sample(point_reader *r, stretch w,
-                                 bitnet_status (*each)(point_reader *r, void *ctx, int64_t t_ms,
-                                                       const store_cell *c, bitnet_error *err),
-                                 void *ctx, bitnet_error *err) {
+typedef bitnet_status sample_fn(point_reader *r, void *ctx, int64_t t_ms, int64_t span_ms,
+                                const store_cell *c, bitnet_error *err);
+static bitnet_status each_sample(point_reader *r, stretch w, sample_fn *each, void *ctx,
+                                 bitnet_error *err) {
     const db_driver *d = r->s->driver;
     db_rows *rows;
     bitnet_status st = BITNET_OK;
@@ -367,8 +381,8 @@ static bitnet_status each_sample(point_reader *r, stretch w,
             store_cell c = {0};
             w.after = d->get_int(rows, 0);
             n++;
-            st = store_cell_add(&c, d, rows, 2, err);
-            if (st >= 0) st = each(r, ctx, d->get_int(rows, 1), &c, err);
+            st = store_cell_add(&c, d, rows, 3, err);
+            if (st >= 0) st = each(r, ctx, d->get_int(rows, 1), d->get_int(rows, 2), &c, err);
             store_cell_clear(&c);
             if (st >= 0 && !r->is_over) continue;
             d->end(rows);
@@ -378,10 +392,10 @@ static bitnet_status each_sample(point_reader *r, stretch w,
     return st;
 }
 
-static bitnet_status give_sample(point_reader *r, void *ctx, int64_t t_ms, const store_cell *c,
-                                 bitnet_error *err) {
+static bitnet_status give_sample(point_reader *r, void *ctx, int64_t t_ms, int64_t span_ms,
+                                 const store_cell *c, bitnet_error *err) {
     (void)ctx;
-    return give(r, t_ms, c, err);
+    return give(r, t_ms, span_ms, c, err);
 }
 
 /* The first and the last number of the windows in the range; 0 and 0 when there is none. */
@@ -415,12 +429,12 @@ typedef struct tail { /* minutes or hours of what was not rolled up yet, by time
     int64_t step_ms;
 } tail;
 
-static bitnet_status add_to_tail(point_reader *r, void *ctx, int64_t t_ms, const store_cell *c,
-                                 bitnet_error *err) {
+static bitnet_status add_to_tail(point_reader *r, void *ctx, int64_t t_ms, int64_t span_ms,
+                                 const store_cell *c, bitnet_error *err) {
     tail *l = ctx;
     int64_t t = floor_to(t_ms, l->step_ms);
     int i = l->n;
-    (void)r;
+    (void)r, (void)span_ms;
     while (i > 0 && l->at[i - 1].t_ms > t)
         i--;
     if (i > 0 && l->at[i - 1].t_ms == t) return store_cell_merge(&l->at[i - 1].cell, c, err);
@@ -455,11 +469,11 @@ static bitnet_status give_merged(point_reader *r, db_sql sql, tail *l, bitnet_er
             from = t + 1;
             n++;
             for (; k < l->n && l->at[k].t_ms < t && st >= 0 && !r->is_over; k++)
-                st = give(r, l->at[k].t_ms, &l->at[k].cell, err);
+                st = give(r, l->at[k].t_ms, l->step_ms, &l->at[k].cell, err);
             if (st >= 0) st = store_cell_add(&c, d, rows, 1, err);
             if (st >= 0 && k < l->n && l->at[k].t_ms == t)
                 st = store_cell_merge(&c, &l->at[k++].cell, err);
-            if (st >= 0 && !r->is_over) st = give(r, t, &c, err);
+            if (st >= 0 && !r->is_over) st = give(r, t, l->step_ms, &c, err);
             store_cell_clear(&c);
             if (st >= 0 && !r->is_over) continue;
             d->end(rows);
@@ -467,7 +481,7 @@ static bitnet_status give_merged(point_reader *r, db_sql sql, tail *l, bitnet_er
         }
     }
     for (; k < l->n && st >= 0 && !r->is_over; k++)
-        st = give(r, l->at[k].t_ms, &l->at[k].cell, err);
+        st = give(r, l->at[k].t_ms, l->step_ms, &l->at[k].cell, err);
     return st;
 }
 
@@ -538,6 +552,30 @@ bitnet_status store_points(store *s, const store_query *q, store_resolution *use
                       .user = user};
     if (st >= 0) st = read_points(&r, q, used ? used : &resolution, err);
     return store_end_read(s, st);
+}
+
+/* Its first and last message are not always its earliest and latest, and windows are not kept as long as
+ * minutes and hours. */
+bitnet_status store_extent(store *s, const store_query *q, int64_t *from_ms, int64_t *to_ms,
+                           bitnet_error *err) {
+    const db_driver *d = s->driver;
+    db_rows *rows;
+    run_place run;
+    bitnet_status st = store_read_run(s, q->run, NULL, &run, err);
+    if (st >= 0)
+        st = STORE_SELECT(s, &rows, err, TIME_BOUNDS, db_i(run.number), db_i(q->from_ms),
+                          db_i(q->to_ms));
+    if (st >= 0) st = d->next(rows, err);
+    if (st < 0) return st;
+    int64_t first = run.t_ms, last = run.last_t_ms > run.t_ms ? run.last_t_ms : run.t_ms;
+    if (!d->is_null(rows, 0)) {
+        if (d->get_int(rows, 0) < first) first = d->get_int(rows, 0);
+        if (d->get_int(rows, 1) > last) last = d->get_int(rows, 1);
+    }
+    d->end(rows);
+    *from_ms = q->from_ms > first ? q->from_ms : first;
+    *to_ms = q->to_ms <= last ? q->to_ms : last + 1;
+    return BITNET_OK;
 }
 
 /* --- events --- */

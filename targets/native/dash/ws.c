@@ -8,7 +8,6 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "dash/ws.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +43,7 @@ struct ws {
     hub *hub;
     observer *observer;
     struct archive *archive;
-    _Atomic(struct lws_context *) loop; /* NULL until ws_start */
+    struct lws_context *loop; /* NULL until ws_start */
     conn *conns;
     bool stopping;
     lws_sorted_usec_list_t tick;
@@ -279,11 +278,6 @@ fail:
     return NULL;
 }
 
-void ws_committed(ws *w) {
-    struct lws_context *loop = atomic_load(&w->loop);
-    if (loop) lws_cancel_service(loop);
-}
-
 struct lws_protocols ws_protocol(ws *w) {
     return (struct lws_protocols){.name = HTTP_WS_PROTOCOL,
                                   .callback = ws_callback,
@@ -293,7 +287,7 @@ struct lws_protocols ws_protocol(ws *w) {
 }
 
 void ws_start(ws *w, struct lws_context *loop) {
-    atomic_store(&w->loop, loop);
+    w->loop = loop;
     lws_sul_schedule(loop, 0, &w->tick, on_tick, OBSERVER_TICK_MS * LWS_US_PER_MS);
 }
 

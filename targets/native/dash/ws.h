@@ -24,8 +24,6 @@ http_data ws_data(ws *w);
 struct lws_protocols ws_protocol(ws *w);
 /* Begins to watch deadlines. */
 void ws_start(ws *w, struct lws_context *loop);
-/* From any thread: the history has something to deliver. */
-void ws_committed(ws *w);
 /* Closes every connection with 1001. */
 void ws_stop(ws *w);
 void ws_free(ws *w); /* after the context was destroyed; NULL is fine */

@@ -23,13 +23,14 @@
 enum {
     HEAD_SECONDS = 10,        /* for the whole head */
     STALL_SECONDS = 30,       /* without a byte taken by the client */
+    WAIT_SECONDS = 30,        /* for an answer that is made elsewhere */
     LINGER_SECONDS = 1,       /* for the client to read the end of the answer */
     LINGER_BYTES = 64 * 1024, /* unwanted input taken meanwhile; a reset would destroy the answer */
     SEND_PER_TURN = 512 * 1024, /* then the others have a turn */
     WS_SEND_BUFFER = 128 * 1024 /* kernel buffer of a websocket: a slow viewer shows early */
 };
 
-typedef enum conn_state { CONN_HEAD, CONN_SENDING, CONN_LINGER } conn_state;
+typedef enum conn_state { CONN_HEAD, CONN_WAITING, CONN_SENDING, CONN_LINGER } conn_state;
 
 typedef struct door_conn {
     door *door;
@@ -40,7 +41,7 @@ typedef struct door_conn {
     int fd;               /* closed by libwebsockets */
     conn_state state;
     bool headless;  /* HEAD: send no body */
-    size_t seen;    /* CONN_HEAD: bytes of the head so far; CONN_LINGER: bytes thrown away */
+    size_t seen;    /* CONN_HEAD: bytes of the head so far; later: bytes thrown away */
     size_t head_at; /* CONN_SENDING: bytes of `head` sent */
     size_t head_n;
     char head[HTTP_REPLY_HEAD_MAX];
@@ -57,6 +58,11 @@ static void conn_link(door_conn *c) {
     c->door->n_http++;
 }
 
+/* Does it take room that nothing else needs? */
+static bool is_own(const http_body *b) {
+    return b->owned || b->is_private;
+}
+
 static void conn_free(door_conn *c) {
     if (c->prev)
         c->prev->next = c->next;
@@ -65,8 +71,9 @@ static void conn_free(door_conn *c) {
     if (c->next) c->next->prev = c->prev;
     c->door->n_http--;
     lws_sul_cancel(&c->rearm);
+    if (c->answer.later) c->answer.later->drop(c->answer.later);
     if (c->answer.body.fd >= 0) close(c->answer.body.fd);
-    if (c->answer.body.owned) c->door->owned -= c->answer.body.end;
+    if (is_own(&c->answer.body)) c->door->owned -= c->answer.body.end;
     free(c->answer.body.owned);
     free(c);
 }
@@ -103,7 +110,8 @@ static int start_linger(door_conn *c) {
     return lws_rx_flow_control(c->wsi, 1);
 }
 
-static int linger(door_conn *c) {
+/* What still comes is thrown away; -1 when the client says no more, or too much. */
+static int throw_away(door_conn *c) {
     ssize_t n = recv(c->fd, c->door->scratch, DOOR_CHUNK, MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
     c->seen += (size_t)n;
@@ -174,12 +182,13 @@ static int refuse(door_conn *c, int status, const char *reason) {
 /* Somebody who asks and does not read keeps what he asked for; not more than there is room for. */
 static void limit_owned(door_conn *c) {
     http_body *b = &c->answer.body;
-    if (!b->owned) return;
+    if (!is_own(b)) return;
     if (c->door->owned + b->end <= DOOR_OWNED_MAX) {
         c->door->owned += b->end;
         return;
     }
     free(b->owned);
+    if (b->fd >= 0) close(b->fd);
     http_answer_text(&c->answer, 503, "Too many answers are being read slowly; try again.");
 }
 
@@ -200,6 +209,38 @@ static int hand_on(door_conn *c, const http_head *h) {
     return -1;
 }
 
+/* --- an answer that is made elsewhere --- */
+
+static int start_waiting(door_conn *c, size_t consume) {
+    c->state = CONN_WAITING;
+    c->seen = 0;
+    (void)recv(c->fd, c->door->scratch, consume, MSG_DONTWAIT);
+    set_low_water(c->fd, 1);
+    set_timer(c, WAIT_SECONDS);
+    return 0;
+}
+
+/* No page is made elsewhere, so that no policy names the host. */
+static int look_again(door_conn *c) {
+    http_later *later = c->answer.later;
+    if (!later->take(later, &c->answer)) return 0;
+    limit_owned(c);
+    return start_sending(c, (http_span){NULL, 0}, 0);
+}
+
+static int give_up(door_conn *c) {
+    c->answer.later->drop(c->answer.later);
+    return refuse(c, 503, "The answer was not there within 30 seconds; ask for less, or later.");
+}
+
+/* Some answer is there; which, those who wait for one find out. */
+static void wake_waiting(door *d) {
+    for (door_conn *c = d->conns; c; c = c->next)
+        if (c->state == CONN_WAITING) (void)lws_callback_on_writable(c->wsi);
+}
+
+/* --- events --- */
+
 static int read_head(door_conn *c) {
     ssize_t n = recv(c->fd, c->door->scratch, HTTP_HEAD_MAX + 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -215,6 +256,7 @@ static int read_head(door_conn *c) {
     if (h.is_websocket) return hand_on(c, &h);
     c->headless = h.is_head;
     http_route(&c->answer, &h, c->door->site);
+    if (c->answer.later) return start_waiting(c, h.len);
     limit_owned(c);
     /* The reply is written before the bytes that h points into are taken from the socket. */
     return start_sending(c, h.host, h.len);
@@ -223,7 +265,7 @@ static int read_head(door_conn *c) {
 static int on_timer(door_conn *c) {
     if (c->state == CONN_HEAD && c->seen > 0)
         return refuse(c, 408, "The request head did not arrive within 10 seconds.");
-    return -1;
+    return c->state == CONN_WAITING ? give_up(c) : -1;
 }
 
 static int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -239,14 +281,18 @@ static int conn_callback(struct lws *wsi, enum lws_callback_reasons reason, void
         return 0;
     case LWS_CALLBACK_RAW_RX_FILE:
         if (c->state == CONN_HEAD) return read_head(c);
-        return c->state == CONN_LINGER ? linger(c) : 0;
+        return c->state == CONN_SENDING ? 0 : throw_away(c);
     case LWS_CALLBACK_RAW_WRITEABLE_FILE:
+        if (c->state == CONN_WAITING) return look_again(c);
         return c->state == CONN_SENDING ? keep_sending(c) : 0;
     case LWS_CALLBACK_TIMER:
         return on_timer(c);
     case LWS_CALLBACK_RAW_CLOSE_FILE:
         lws_set_opaque_user_data(wsi, NULL);
         conn_free(c);
+        return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED: /* without a connection */
+        wake_waiting(lws_vhost_user(lws_get_vhost(wsi)));
         return 0;
     default:
         return 0;

@@ -1,6 +1,7 @@
 /* door.h: the front door: accepts connections, judges their head, answers plain HTTP.
  *
  *     accept ──► HEAD ──► SENDING ──► LINGER ──► closed
+ *                 │ └──► WAITING ─┘ for an answer that another thread makes (http/reply.h)
  *                 │ a well-formed websocket request
  *                 └──► libwebsockets, with every byte still unread in the socket
  *
@@ -10,7 +11,8 @@
  * not read keeps a core busy, because input is then polled for and never read.
  *
  * Everything runs on the thread of the loop. One request per connection: every answer says
- * `Connection: close`, so nothing can follow a judged head.
+ * `Connection: close`, so nothing can follow a judged head. Whoever makes answers elsewhere wakes the loop with
+ * lws_cancel_service.
  */
 #ifndef BITNET_HTTP_DOOR_H
 #define BITNET_HTTP_DOOR_H
@@ -25,7 +27,7 @@ enum {
     DOOR_HTTP_MAX = 512,      /* plain HTTP connections, those waited for included */
     DOOR_WS_MAX = 1536, /* websockets: 256 producers, 1024 viewers, some that have not said which */
     DOOR_CHUNK = 64 * 1024,             /* bytes read at once, of a head or of a file */
-    DOOR_OWNED_MAX = 256 * 1024 * 1024, /* bytes of answers of the moment that are being sent */
+    DOOR_OWNED_MAX = 256 * 1024 * 1024, /* bytes of answers of their own that are being sent */
     DOOR_FDS_MAX = DOOR_HTTP_MAX + DOOR_WS_MAX + 16, /* what the loop must have room for */
 };
 
@@ -37,10 +39,10 @@ typedef struct door {
     struct lws *listener;
     struct door_conn *conns; /* all plain connections */
     int n_http, n_ws;
-    uint64_t owned;                    /* bytes of answers of the moment */
-    bool hands_on_authorised;          /* the websocket being handed on has shown the token */
-    char marks[2];                     /* what a handed-on websocket points at: authorised or not */
-    int reserve_fd;                    /* given up for a moment when descriptors run out */
+    uint64_t owned;           /* bytes of answers of their own: memory, and files without a name */
+    bool hands_on_authorised; /* the websocket being handed on has shown the token */
+    char marks[2];            /* what a handed-on websocket points at: authorised or not */
+    int reserve_fd;           /* given up for a moment when descriptors run out */
     unsigned char scratch[DOOR_CHUNK]; /* for whoever is being served */
 } door;
 

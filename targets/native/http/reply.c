@@ -105,6 +105,8 @@ size_t http_reply_head(char out[HTTP_REPLY_HEAD_MAX], const http_answer *a, http
     if (a->location[0]) put(&w, "Location: %s\r\n", a->location);
     if (a->status == 405) put(&w, "Allow: %s\r\n", a->allow ? a->allow : "GET, HEAD");
     if (a->status == 401) put(&w, "WWW-Authenticate: Bearer\r\n");
+    if (a->filename[0])
+        put(&w, "Content-Disposition: attachment; filename=\"%s\"\r\n", a->filename);
     if (a->cookie[0]) put(&w, "Set-Cookie: %s\r\n", a->cookie);
     if (a->status == 426) put(&w, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
     if (a->status == 503) put(&w, "Retry-After: 1\r\n");
@@ -135,4 +137,14 @@ void http_answer_data(http_answer *a, int status, const char *type, char *bytes,
     }
     *a = (http_answer){.status = status, .type = type, .no_store = true, .total = n};
     a->body = (http_body){.mem = bytes, .owned = bytes, .fd = -1, .end = n};
+}
+
+void http_answer_later(http_answer *a, http_later *later) {
+    *a = (http_answer){.later = later, .body = {.fd = -1}};
+}
+
+void http_answer_move(http_answer *to, http_answer *from) {
+    *to = *from;
+    if (from->body.mem == from->text) to->body.mem = to->text;
+    from->body = (http_body){.fd = -1};
 }

@@ -58,28 +58,27 @@ static void answer_file(http_answer *a, const http_head *head, const http_site *
                          "its folder with bitnet serve --web-root DIR.");
 }
 
-static void answer_data(http_answer *a, const http_head *head, const http_site *site,
-                        http_data_fn *make) {
+static void answer_data(http_answer *a, const http_head *head, http_data_fn *make, void *ctx) {
     if (make)
-        make(site->data.ctx, a, head);
+        make(ctx, a, head);
     else
         http_answer_text(a, 404, "This server keeps no history.");
 }
 
 static void answer_stats(http_answer *a, const http_head *head, const http_site *site) {
-    answer_data(a, head, site, site->data.stats);
+    answer_data(a, head, site->data.stats, site->data.ctx);
 }
 static void answer_history(http_answer *a, const http_head *head, const http_site *site) {
-    answer_data(a, head, site, site->data.history);
+    answer_data(a, head, site->data.history, site->data.history_ctx);
 }
 static void answer_export(http_answer *a, const http_head *head, const http_site *site) {
-    answer_data(a, head, site, site->data.export_run);
+    answer_data(a, head, site->data.export_run, site->data.history_ctx);
 }
 static void answer_metrics(http_answer *a, const http_head *head, const http_site *site) {
-    answer_data(a, head, site, site->data.metrics);
+    answer_data(a, head, site->data.metrics, site->data.ctx);
 }
 static void answer_health(http_answer *a, const http_head *head, const http_site *site) {
-    answer_data(a, head, site, site->data.health);
+    answer_data(a, head, site->data.health, site->data.ctx);
 }
 
 /* The chat page is "/" and the dashboard "/dashboard": both are folders of the web root. */

@@ -6,13 +6,15 @@
 
 #include "http/reply.h"
 
-/* Makes an answer of the moment, with http_answer_data or http_answer_text. */
+/* Makes an answer of the moment, with http_answer_data, http_answer_text or http_answer_later. */
 typedef void http_data_fn(void *ctx, http_answer *a, const http_head *head);
 
 /* What the hub tells of itself (docs/serve.md); a member that is NULL is not there: 404. */
 typedef struct http_data {
-    http_data_fn *stats, *history, *export_run, *metrics, *health;
-    void *ctx;
+    http_data_fn *stats, *metrics, *health;
+    void *ctx; /* of these */
+    http_data_fn *history, *export_run;
+    void *history_ctx;
 } http_data;
 
 /* What the server offers. All borrowed; must outlive it. */
@@ -28,7 +30,8 @@ typedef struct http_site {
 /* Sets model and its tag, a hash of the bytes. */
 void http_site_set_model(http_site *site, const void *bytes, size_t n);
 
-/* a->body.fd may be open afterwards and a->body.owned set: the caller closes and frees them. */
+/* a->body.fd may be open afterwards, a->body.owned set, and a->later: the caller closes, frees, and takes or drops
+ * them. */
 void http_route(http_answer *a, const http_head *head, const http_site *site);
 
 #endif

@@ -4,12 +4,14 @@
 #include "http/server.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "dash/reader.h"
 #include "dash/ws.h"
 #include "http/door.h"
 #include "http/listen.h"
@@ -18,11 +20,13 @@
 enum { DRAIN_STEP_MS = 20, DRAIN_MS = 2000 };
 
 struct server {
-    struct lws_context *loop;
+    pthread_mutex_t wake_lock;
+    struct lws_context *loop; /* set and unset under the lock: other threads wake it */
     struct lws_protocols protocols[DOOR_PROTOCOL_COUNT + 3]; /* + ws, stop, end of list */
     http_site site;
     door door;
     archive *history; /* NULL when nothing is kept */
+    reader *reader;   /* the same */
     ws *ws;
     int stop_fd[2]; /* [0] belongs to the loop once that runs */
     char name[HTTP_HOST_MAX + 2], url[HTTP_HOST_MAX + HTTP_TOKEN_MAX + 32];
@@ -45,8 +49,20 @@ static void log_history(void *user, const char *line) {
     fprintf(stderr, "bitnet: history: %s\n", line);
 }
 
-static void on_committed(void *user) {
-    ws_committed(((server *)user)->ws);
+/* From the threads of the history: there is something to fetch. Before the loop and after it nobody does. */
+static void wake(void *user) {
+    server *s = user;
+    pthread_mutex_lock(&s->wake_lock);
+    if (s->loop) lws_cancel_service(s->loop);
+    pthread_mutex_unlock(&s->wake_lock);
+}
+
+static struct lws_context *exchange_loop(server *s, struct lws_context *loop) {
+    pthread_mutex_lock(&s->wake_lock);
+    struct lws_context *before = s->loop;
+    s->loop = loop;
+    pthread_mutex_unlock(&s->wake_lock);
+    return before;
 }
 
 static void on_drain(lws_sorted_usec_list_t *sul) {
@@ -109,7 +125,7 @@ static bool open_loop(server *s) {
         .timeout_secs = 5,
         .retry_and_idle_policy = &keepalive,
     };
-    s->loop = lws_create_context(&info);
+    exchange_loop(s, lws_create_context(&info));
     return s->loop != NULL;
 }
 
@@ -128,14 +144,19 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     server *s = calloc(1, sizeof *s);
     if (!s) goto fail;
     s->stop_fd[0] = s->stop_fd[1] = s->door.reserve_fd = -1;
+    pthread_mutex_init(&s->wake_lock, NULL);
     if (desc->history) {
         st = archive_open(&s->history,
                           &(archive_desc){.location = desc->history,
                                           .retention = desc->retention,
-                                          .committed = on_committed,
+                                          .committed = wake,
                                           .log = log_history,
                                           .user = s},
                           err);
+        if (st >= 0)
+            st = reader_open(&s->reader,
+                             &(reader_desc){.location = desc->history, .done = wake, .user = s},
+                             err);
         if (st < 0) {
             close(listener.fd);
             server_free(s);
@@ -153,6 +174,11 @@ bitnet_status server_open(server **out, const server_desc *desc, bitnet_error *e
     s->ws = ws_create(&(ws_desc){.archive = s->history, .token = token, .alerts = desc->alerts});
     if (!s->ws || !open_loop(s)) goto fail;
     s->site.data = ws_data(s->ws);
+    if (s->reader) {
+        s->site.data.history = reader_answer_history;
+        s->site.data.export_run = reader_answer_export;
+        s->site.data.history_ctx = s->reader;
+    }
     struct lws_vhost *vhost = lws_get_vhost_by_name(s->loop, "default");
     if (!open_stop_pipe(s, vhost) || !door_open(&s->door, vhost, listener.fd)) goto fail;
     ws_start(s->ws, s->loop);
@@ -183,13 +209,16 @@ void server_stop(server *s) {
 
 void server_free(server *s) {
     if (!s) return;
-    if (s->loop)
-        lws_context_destroy(s->loop);
+    struct lws_context *loop = exchange_loop(s, NULL);
+    if (loop)
+        lws_context_destroy(loop);
     else if (s->stop_fd[0] >= 0)
         close(s->stop_fd[0]);
     if (s->stop_fd[1] >= 0) close(s->stop_fd[1]);
     if (s->door.reserve_fd >= 0) close(s->door.reserve_fd);
     ws_free(s->ws);
+    reader_close(s->reader);
     archive_close(s->history); /* what the last ones said on leaving is in its queue */
+    pthread_mutex_destroy(&s->wake_lock);
     free(s);
 }

@@ -7,7 +7,8 @@
  *     }
  *     server_free(s);
  *
- * One thread runs everything; only server_stop may be called from elsewhere.
+ * One thread runs everything but what reads and writes the history (dash/reader.h, dash/writer.h); only
+ * server_stop may be called from elsewhere.
  */
 #ifndef BITNET_HTTP_SERVER_H
 #define BITNET_HTTP_SERVER_H
