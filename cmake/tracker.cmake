@@ -6,6 +6,7 @@
 include(install_library)
 
 file(GLOB tracker_sources CONFIGURE_DEPENDS core/base/*.c core/tracker/*.c)
+list(FILTER tracker_sources EXCLUDE REGEX "/profile") # is about models
 add_library(bitnet_tracker STATIC ${tracker_sources} ${native_os_sources})
 target_include_directories(bitnet_tracker PUBLIC
     $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/core/include> $<INSTALL_INTERFACE:include>

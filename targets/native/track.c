@@ -59,32 +59,10 @@ static bool is_due(const track *t, uint64_t now) {
     return now >= t->patient_until_ns || t->transport.n_opened(t->transport.ctx) > 0;
 }
 
-static void push_kernel(track *t, uint64_t now, const bitnet_kernel_work *k) {
-    const bitnet_label label = {"kernel", k->label};
-    const struct {
-        bitnet_metric metric;
-        double value;
-    } row[] = {{BITNET_METRIC_KERNEL_TIME, (double)k->work.ns * 1e-9},
-               {BITNET_METRIC_KERNEL_BYTES, (double)k->work.bytes},
-               {BITNET_METRIC_KERNEL_OPS, (double)(k->work.n_mac_i8 + k->work.n_mac_f32)},
-               {BITNET_METRIC_KERNEL_LEAST, k->work.least_s}};
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        bitnet_ring_push(t->monitor, now,
-                         bitnet_tracker_series(t->tracker, row[i].metric, &label, 1), row[i].value,
-                         0, 0);
-}
-
-static void push_kernels(track *t, uint64_t now) {
-    bitnet_profile *p = atomic_load(&t->profile);
-    bitnet_kernel_work k;
-    for (int32_t i = 0; p && bitnet_profile_take(p, i, &k); i++)
-        if (k.work.calls > 0) push_kernel(t, now, &k);
-}
-
 static void sample(track *t, monitor *m) {
     uint64_t now = bitnet_os_now_ns();
     monitor_sample(m, t->monitor, now);
-    push_kernels(t, now);
+    bitnet_profile_record(atomic_load(&t->profile), t->tracker, t->monitor, now);
 }
 
 static void *pump_main(void *arg) {

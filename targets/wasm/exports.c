@@ -203,6 +203,7 @@ static void sample(bitnet_session *s, uint64_t now) {
     s->sampled_ns = now;
     bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_MEMORY, heap, 0, 0);
     bitnet_leak_record(&s->leak, s->monitor_ring, now, heap);
+    bitnet_profile_record(s->profile, s->tracker, s->monitor_ring, now);
     if (s->model)
         bitnet_ring_push(s->monitor_ring, now, BITNET_METRIC_THREADS,
                          bitnet_model_get_info(s->model).n_threads, 0, 0);

@@ -7,7 +7,7 @@
 import { make, setText } from "../shared/dom";
 import { percent, quantity } from "../shared/format";
 import type { Columns } from "./columns";
-import { decodeRate, DECODE_RATE, KERNEL_BYTES, KERNEL_TIME, newest } from "./derive";
+import { decodeRate, DECODE_RATE, KERNEL_BYTES, KERNEL_LEAST, KERNEL_TIME, newest } from "./derive";
 import type { Cell, Grid } from "./grid";
 import type { Producer } from "./store";
 
@@ -19,6 +19,7 @@ interface Part {
   label: string;
   seconds: number;
   bytes: number; /* NaN when not measured */
+  least: number; /* seconds that the machine's bounds allow; NaN when not known */
 }
 
 function sumsByKernel(columns: Columns, name: string): Map<string, number> {
@@ -38,12 +39,18 @@ function sumsByKernel(columns: Columns, name: string): Map<string, number> {
 export function partsOf(columns: Columns): Part[] {
   const bytes = sumsByKernel(columns, KERNEL_BYTES);
   const kernels = [...sumsByKernel(columns, KERNEL_TIME)];
-  const parts = kernels.map(([label, seconds]) => ({ label, seconds, bytes: bytes.get(label) ?? NaN }));
+  const least = sumsByKernel(columns, KERNEL_LEAST);
+  const parts = kernels.map(([label, seconds]) => ({
+    label,
+    seconds,
+    bytes: bytes.get(label) ?? NaN,
+    least: least.get(label) ?? NaN,
+  }));
   parts.sort((a, b) => b.seconds - a.seconds);
   if (parts.length > MOST_BARS) {
     const rest = parts.splice(MOST_BARS - 1);
     const seconds = rest.reduce((sum, part) => sum + part.seconds, 0);
-    parts.push({ label: `${rest.length} others`, seconds, bytes: NaN });
+    parts.push({ label: `${rest.length} others`, seconds, bytes: NaN, least: NaN });
   }
   return parts.length > 0 ? parts : stagesOf(columns);
 }
@@ -57,7 +64,7 @@ function stagesOf(columns: Columns): Part[] {
       if (!Number.isNaN(metric.n[i]!)) seconds += metric.sum[i]!;
     }
     const label = name.replace(/_time$/, "").replace("decode", "decode (forward passes)");
-    return seconds > 0 ? [{ label, seconds, bytes: NaN }] : [];
+    return seconds > 0 ? [{ label, seconds, bytes: NaN, least: NaN }] : [];
   }).sort((a, b) => b.seconds - a.seconds);
 }
 
@@ -89,8 +96,10 @@ export class Breakdown {
       { name: "time", unit: "s" },
       { name: "share", unit: "1" },
       { name: "rate", unit: "By/s" },
+      { name: "of the roofline", unit: "1" },
     ];
-    const rows = this.parts.map((p): Cell[] => [p.label, p.seconds, p.seconds / total, p.bytes / p.seconds]);
+    const rows = this.parts.map((p): Cell[] =>
+      [p.label, p.seconds, p.seconds / total, p.bytes / p.seconds, p.least / p.seconds]);
     return { columns, rows };
   }
 
@@ -111,7 +120,10 @@ export class Breakdown {
     bar!.style.setProperty("--share", String(share));
     setText(text!, percent(share));
     const rates = this.parts.some((p) => !Number.isNaN(p.bytes));
-    setText(speed!, rates ? quantity(part.bytes / part.seconds, "By/s") : quantity(part.seconds, "s"));
+    const speedText = rates ? quantity(part.bytes / part.seconds, "By/s") : quantity(part.seconds, "s");
+    const reached = part.least / part.seconds;
+    setText(speed!, Number.isNaN(reached) ? speedText : `${speedText} · ${percent(reached)}`);
+    speed!.title = Number.isNaN(reached) ? "" : `${percent(reached)} of the roofline: of what this machine allows`;
   }
 
   private putRoofline(p: Producer | undefined): void {

@@ -17,6 +17,7 @@ export const LEAK_LOW = "memory_slope_low";
 export const ENERGIES = ["energy", "energy_cpu", "energy_dram", "energy_gpu"]; /* joules, counters */
 export const KERNEL_TIME = "kernel_time";
 export const KERNEL_BYTES = "kernel_bytes";
+export const KERNEL_LEAST = "kernel_least_time";
 
 export const DECODE_HELP = "decode steps divided by the time they took; the first token excluded";
 export const DECODE_SPAN = "over the last second that had any decoding in it";

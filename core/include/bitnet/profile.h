@@ -14,6 +14,7 @@
 #define BITNET_PROFILE_H
 
 #include "bitnet/model.h"
+#include "bitnet/tracker.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,6 +84,10 @@ BITNET_API bool bitnet_profile_layer(bitnet_profile *p, int32_t i, bitnet_phase 
                                      bitnet_work *out);
 /* Kernel i since its last take: for counters. One thread takes. */
 BITNET_API bool bitnet_profile_take(bitnet_profile *p, int32_t i, bitnet_kernel_work *out);
+/* What each kernel did since its last take, as the series kernel_time, kernel_bytes, kernel_ops and
+ * kernel_least_time by kernel. From the thread that pumps; p may be NULL. */
+BITNET_API void bitnet_profile_record(bitnet_profile *p, bitnet_tracker *t, bitnet_ring *ring,
+                                      uint64_t now_ns);
 /* What the bounds allow as a share of the time it took: 0 .. 1, and noise. 0 = not known. */
 BITNET_API double bitnet_work_share(const bitnet_work *w);
 

@@ -8,7 +8,7 @@ import { added, decoding, gauge, histogram, kernels, produce } from "./producing
 
 const shared = sharedBrowser();
 
-const KERNELS = { tern_matmul: [0.075, 3e9], attention: [0.025, 1e8] };
+const KERNELS = { tern_matmul: [0.075, 3e9, 0.06], attention: [0.025, 1e8, 0.005] };
 
 async function openBoard(t, server, hash = "", options = {}) {
   const board = await openPage(t, shared, `${server.url}dashboard/${hash}`, options);
@@ -57,8 +57,8 @@ test("the time of a profiled producer is shown by kernel, with its share of the 
   assert.equal(await board.locator("#time-of").textContent(), "B cli", "the first that says where its time goes");
   const texts = await bars.evaluateAll((all) => all.map((li) => [...li.children].map((e) => e.textContent)));
   assert.deepEqual(texts, [
-    ["tern_matmul", "", "75 %", "40 GB/s"],
-    ["attention", "", "25 %", "4.0 GB/s"],
+    ["tern_matmul", "", "75 %", "40 GB/s · 80 %"],
+    ["attention", "", "25 %", "4.0 GB/s · 20 %"],
   ]);
   const roofline = await board.locator(".roofline").textContent();
   const [, reached] = /^Decode reaches (\d+) % of the roofline, 472 tok\/s\.$/.exec(roofline) ?? [];

@@ -11,6 +11,7 @@ const METRICS = [
   { name: "energy_cpu", unit: "J", kind: "counter", min: 0, help: "energy of the processor packages" },
   { name: "kernel_time", unit: "s", kind: "counter", min: 0, help: "time in a kernel" },
   { name: "kernel_bytes", unit: "By", kind: "counter", min: 0, help: "bytes a kernel read" },
+  { name: "kernel_least_time", unit: "s", kind: "counter", min: 0, help: "what the bounds allow" },
   { name: "tracker_overhead", unit: "1", kind: "gauge", min: -1, help: "cost of the tracker" },
   { name: "tracker_overhead_low", unit: "1", kind: "gauge", min: -1, help: "its interval" },
   { name: "tracker_overhead_high", unit: "1", kind: "gauge", min: -1, help: "its interval" },
@@ -80,8 +81,9 @@ export function decoding(rate, { memory = 18e6, spread = 0.2, joules = 0 } = {})
 
 /** Series of a window: seconds and bytes of each kernel. */
 export function kernels(parts) {
-  return Object.entries(parts).flatMap(([kernel, [seconds, bytes]]) => [
+  return Object.entries(parts).flatMap(([kernel, [seconds, bytes, least]]) => [
     { name: "kernel_time", labels: { kernel }, ...added(seconds, 10) },
     { name: "kernel_bytes", labels: { kernel }, ...added(bytes, 10) },
+    { name: "kernel_least_time", labels: { kernel }, ...added(least, 10) },
   ]);
 }
