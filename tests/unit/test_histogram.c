@@ -43,8 +43,8 @@ static void every_edge_opens_its_own_bucket(void **state) {
 
 static void what_lies_outside_falls_into_the_end_buckets(void **state) {
     (void)state;
-    static const double low[] = {0, -0.0, -1, 1e-300, -INFINITY, 5e-324};
-    static const double high[] = {0x1p34, 1e300, INFINITY};
+    static const double low[] = {0, -0.0, -1, 1e-300, -(double)INFINITY, 5e-324};
+    static const double high[] = {0x1p34, 1e300, (double)INFINITY};
     for (size_t i = 0; i < sizeof low / sizeof *low; i++)
         assert_int_equal(bitnet_histogram_bucket_of(low[i]), 0);
     for (size_t i = 0; i < sizeof high / sizeof *high; i++)

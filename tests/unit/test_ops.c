@@ -6,6 +6,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/os.h"
@@ -55,6 +56,7 @@ static void a_record_holds_what_was_said_of_the_operation(void **state) {
     assert_non_null(op);
     bitnet_op_set_sizes(op, 720, 1440);
     bitnet_op_set_text(op, "file", "a.png");
+    bitnet_op_set_text(op, "tile", "large");
     bitnet_op_set_number(op, "tile", 64);
     bitnet_op_set_text(op, "file", "b.png"); /* replaces */
     bitnet_op_units(op, 3, "frame");
@@ -117,6 +119,37 @@ static void what_was_not_measured_is_absent(void **state) {
     for (int i = 0; i < 7; i++)
         assert_non_null(cJSON_GetObjectItemCaseSensitive(json, members[i]));
     cJSON_Delete(json);
+    bitnet_ops_free(ops);
+}
+
+/* Memory that is held and used: as a block of its own it goes back when it is freed. */
+#define HELD_SIZE (32u << 20)
+
+static void memory_is_looked_up_at_begin_update_and_end(void **state) {
+    (void)state;
+    bitnet_ops *ops = make_ops(NULL);
+    bitnet_op *op = bitnet_op_begin(ops, "none", "");
+    bitnet_op_end(op);
+    double none = newest(ops)->peak[BITNET_OP_PEAK_MEMORY];
+    for (int at = 0; at < 3; at++) {
+        char *held = NULL;
+        bitnet_op *held_op = NULL;
+        for (int i = 0; i < 3; i++) { /* begin, update, end; memory is held at one of them */
+            if (i == at) {
+                held = malloc(HELD_SIZE);
+                assert_non_null(held);
+                memset(held, 1, HELD_SIZE);
+            }
+            if (i == 0) held_op = bitnet_op_begin(ops, "held", "");
+            if (i == 1) bitnet_op_update(held_op);
+            if (i == 2) bitnet_op_end(held_op);
+            if (i == at) free(held);
+        }
+        double peak = newest(ops)->peak[BITNET_OP_PEAK_MEMORY];
+        if (!(peak >= none + HELD_SIZE / 2))
+            fail_msg("moment %d: the peak is %.0f bytes, %.0f without %u held", at, peak, none,
+                     HELD_SIZE);
+    }
     bitnet_ops_free(ops);
 }
 
@@ -242,7 +275,7 @@ static void the_factor_of_nothing_is_not_measured(void **state) {
     bitnet_ops_free(ops);
 }
 
-/* Every call with NULL in the place of an operation. */
+/* Every call; with NULL in the place of an operation. */
 static void use(bitnet_op *op) {
     bitnet_op_update(op);
     bitnet_op_set_number(op, "n", 1);
@@ -267,12 +300,19 @@ static void without_room_the_work_goes_on_and_is_counted(void **state) {
         use(none);
     }
     assert_int_equal(counts_of(ops).n_unrecorded, 3);
-    bitnet_op_end(a);
+    bitnet_op_quality(a, 2);
+    char json[8192];
+    assert_true(bitnet_ops_write_json(ops, json, sizeof json) < sizeof json);
+    assert_non_null(strstr(json, "\"summary\":{\"active\":2,"));
+    assert_non_null(strstr(json, "\"operations\":3,\"values\":1}"));
+    use(a);                                       /* ends it */
     bitnet_op *c = bitnet_op_begin(ops, "c", ""); /* room again, with nothing of the one before */
     assert_non_null(c);
     bitnet_op_end(c);
     assert_string_equal(newest(ops)->type, "c");
-    assert_int_equal(newest(ops)->n_meta, 0);
+    assert_true(newest(ops)->n_meta == 0 && newest(ops)->ok && isnan(newest(ops)->units));
+    assert_string_equal(newest(ops)->unit, "");
+    assert_string_equal(newest(ops)->error, "");
     bitnet_op_end(b);
     assert_int_equal(counts_of(ops).n_begun, 3);
     assert_int_equal(counts_of(ops).n_ended, 3);
@@ -478,6 +518,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_holds_what_was_said_of_the_operation),
         cmocka_unit_test(what_was_not_measured_is_absent),
+        cmocka_unit_test(memory_is_looked_up_at_begin_update_and_end),
         cmocka_unit_test(the_first_error_makes_it_a_failure),
         cmocka_unit_test(long_text_is_cut_at_a_character),
         cmocka_unit_test(a_part_knows_its_parent),
