@@ -25,7 +25,7 @@ void bitnet_json_put_string(bitnet_json_writer *w, const char *s) {
     for (size_t left = strlen(at); left > 0;) {
         uint32_t cp = 0;
         int n = bitnet_utf8_decode(at, left, &cp);
-        bool is_plain = n > 0 && cp >= 0x20 && cp != '"' && cp != '\\';
+        bool is_plain = n > 0 && cp >= 0x20 && cp != 0x7f && cp != '"' && cp != '\\';
         if (!is_plain) {
             bitnet_json_put(w, "%.*s", (int)(at - plain), plain);
             if (n == 0)
@@ -33,7 +33,7 @@ void bitnet_json_put_string(bitnet_json_writer *w, const char *s) {
             else if (cp == '"' || cp == '\\')
                 bitnet_json_put(w, "\\%c", (int)cp);
             else
-                bitnet_json_put(w, "\\u%04x", (unsigned)cp);
+                bitnet_json_put(w, " ");
         }
         at += n ? n : 1;
         left -= n ? (size_t)n : 1;

@@ -19,7 +19,8 @@ typedef struct bitnet_json_writer {
 
 /* Text as it is; %g and its like follow the locale and do not belong here. */
 void bitnet_json_put(bitnet_json_writer *w, const char *fmt, ...) BITNET_PRINTF(2, 3);
-/* Quoted and escaped; U+FFFD for each byte that is not UTF-8. NULL is "". */
+/* Quoted and escaped; U+FFFD for each byte that is not UTF-8, and a space for each control character, which no hub
+ * takes (docs/protocol.md). NULL is "". */
 void bitnet_json_put_string(bitnet_json_writer *w, const char *s);
 /* The shortest of 15 or 17 digits that reads back as v, which is finite. */
 void bitnet_json_put_number(bitnet_json_writer *w, double v);
