@@ -60,7 +60,7 @@ static void what_was_put_is_read_back_in_the_words_of_the_protocol(void **state)
         "{\"type\":\"op\",\"seq\":4,\"t_ms\":1795000020400,\"id\":8,\"parent\":7,\"op\":\"x\","
         "\"duration_s\":0,\"ok\":true}",
         "{\"type\":\"gap\",\"seq\":5,\"to\":9,\"n\":44,\"reason\":\"spool_full\"}",
-        "{\"type\":\"bye\",\"reason\":\"done\"}",
+        "{\"type\":\"bye\",\"reason\":\"done\",\"seq\":9}",
     };
     char expected[8192] = "";
     store *s = open_place(*state, NULL);

@@ -249,7 +249,7 @@ static void a_message_that_cannot_be_kept_becomes_a_gap_and_holds_up_no_other(vo
     say(&e, "a", window_text(2, wall_now(), 1, NULL));
     say(&e, "a", twice);
     say(&e, "y", "{\"type\":\"what\"}");
-    say(&e, "a", "{\"type\":\"bye\",\"reason\":\"done\"}");
+    say(&e, "a", "{\"type\":\"bye\",\"reason\":\"done\",\"seq\":3}");
     assert_int_equal(acknowledged(&e, 3), 3);
     assert_int_equal(writer_get_status(e.w).n_refused, 3);
     assert_int_equal(atomic_load(&e.n_lines), 1); /* the others within ten seconds are not said */
@@ -261,7 +261,7 @@ static void a_message_that_cannot_be_kept_becomes_a_gap_and_holds_up_no_other(vo
     if (store_open(&s, &desc, &err) < 0) fail_msg("%s", err.text);
     assert_string_equal(replayed(s, latest(s), STORE_GAP | STORE_BYE),
                         "{\"type\":\"gap\",\"seq\":3,\"to\":3,\"n\":2,\"reason\":\"refused\"}\n"
-                        "{\"type\":\"bye\",\"reason\":\"done\"}\n");
+                        "{\"type\":\"bye\",\"reason\":\"done\",\"seq\":3}\n");
     store_close(s);
 }
 

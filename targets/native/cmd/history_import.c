@@ -2,7 +2,6 @@
  *
  * All of it or nothing: the file is one transaction. What the history has already is passed over, so
  * that a file may be imported twice. */
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,71 +15,69 @@
 #include "cmd/history_open.h"
 #include "dash/message.h"
 
-enum { LINE_MAX_BYTES = 4 * MESSAGE_MAX }; /* our own lines are not longer than what was sent */
-
 typedef struct reading {
     const char *path;
     long line;
     char instance[STORE_INSTANCE_MAX]; /* of the run that the lines belong to; "" before a hello */
+    message_metrics metrics;           /* that its hello announced */
     int64_t wall_ms;
     int n_runs, n_stored, n_known;
 } reading;
 
-/* The message of one line; NULL and a sentence when it is none. */
-static cJSON *read_message(const char *line, size_t n, const char **why) {
-    cJSON *json = cJSON_ParseWithLength(line, n);
-    *why = cJSON_IsObject(json) ? NULL : "it is not a JSON object";
-    if (!*why) return json;
-    cJSON_Delete(json);
-    return NULL;
-}
-
 static bitnet_status bad_line(const reading *r, const char *why, bitnet_error *err) {
     return bitnet_fail(err, BITNET_E_FORMAT, "history.line",
-                       "%s, line %ld: %s; nothing was imported", r->path, r->line, why);
+                       "%s, line %ld: %s Nothing was imported.", r->path, r->line, why);
 }
 
-static bitnet_status put_message(store *s, reading *r, const cJSON *m, bitnet_error *err) {
-    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "type"));
-    bool is_hello = type && strcmp(type, "hello") == 0;
-    if (is_hello) {
-        const char *instance =
-            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "instance"));
-        if (!instance || !*instance || strlen(instance) >= sizeof r->instance)
-            return bad_line(r, "the hello has no instance", err);
-        strcpy(r->instance, instance);
+/* One line, through the same gate as what a hub hears (dash/message.h). NULL, or what is wrong. */
+static const char *read_line(reading *r, message *m, const char *line, size_t n) {
+    static const char hello[] = "{\"type\":\"hello\"";
+    if (n >= sizeof hello - 1 && memcmp(line, hello, sizeof hello - 1) == 0) {
+        const char *why = message_read_hello(m, &r->metrics, line, n);
+        if (why) return why;
+        if (m->kind != MESSAGE_PRODUCER) return "It is a viewer's hello.";
+        memcpy(r->instance, m->instance, sizeof m->instance);
         r->n_runs++;
+        return NULL;
     }
-    if (!*r->instance) return bad_line(r, "a run begins with a hello", err);
+    *m = (message){.kind = MESSAGE_BYE};
+    return *r->instance ? message_read(m, &r->metrics, line, n) : "A run begins with a hello.";
+}
+
+static bitnet_status put_line(store *s, reading *r, const char *line, size_t n, bitnet_error *err) {
+    message m;
     bitnet_error inner = {0};
-    bitnet_status st = store_put(s, r->instance, m, r->wall_ms, &inner);
-    if (st == BITNET_E_INVAL) return bad_line(r, inner.text, err);
-    if (st < 0) {
+    const char *why = read_line(r, &m, line, n);
+    if (!why && m.n_rejected) why = "A value is outside the range that the hello gave.";
+    bitnet_status st =
+        why ? bad_line(r, why, err) : store_put(s, r->instance, m.json, r->wall_ms, &inner);
+    if (!why && st == BITNET_E_INVAL) {
+        char sentence[sizeof inner.text + 1];
+        snprintf(sentence, sizeof sentence, "%s.", inner.text);
+        st = bad_line(r, sentence, err);
+    } else if (!why && st < 0) {
         *err = inner;
-        return st;
     }
     if (st == BITNET_DONE)
         r->n_known++;
-    else if (store_message_seq(m))
+    else if (st >= 0 && m.kind >= MESSAGE_WINDOW && m.kind <= MESSAGE_GAP)
         r->n_stored++;
-    return BITNET_OK;
+    message_free(&m);
+    return st < 0 ? st : BITNET_OK;
 }
 
 static bitnet_status import_lines(store *s, reading *r, FILE *in, bitnet_error *err) {
-    char *line = malloc(LINE_MAX_BYTES + 2);
+    char *line = malloc(MESSAGE_MAX + 2);
     bitnet_status st =
         line ? BITNET_OK : bitnet_fail(err, BITNET_E_NOMEM, "history.memory", "no memory");
-    while (st >= 0 && fgets(line, LINE_MAX_BYTES + 2, in)) {
-        const char *why;
+    while (st >= 0 && fgets(line, MESSAGE_MAX + 2, in)) {
         size_t n = strcspn(line, "\n");
         r->line++;
         if (line[n] != '\n' && !feof(in)) {
-            st = bad_line(r, "it is longer than any message, or holds a zero byte", err);
+            st = bad_line(r, "It is longer than any message, or holds a zero byte.", err);
             break;
         }
-        cJSON *m = read_message(line, n, &why);
-        st = m ? put_message(s, r, m, err) : bad_line(r, why, err);
-        cJSON_Delete(m);
+        st = put_line(s, r, line, n, err);
     }
     if (st >= 0 && ferror(in))
         st = bitnet_fail(err, BITNET_E_IO, "history.read", "reading %s failed: %s", r->path,

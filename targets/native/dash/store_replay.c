@@ -90,8 +90,11 @@ static cJSON *make_hello(cJSON *header, const series_list *l) {
 
 static cJSON *make_bye(const cJSON *header) {
     const char *reason = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(header, "reason"));
+    const cJSON *seq = cJSON_GetObjectItemCaseSensitive(header, "last_seq");
     cJSON *o = cJSON_CreateObject();
-    if (o && add_text(o, "type", "bye") && add_text(o, "reason", reason ? reason : "")) return o;
+    if (o && add_text(o, "type", "bye") && add_text(o, "reason", reason ? reason : "") &&
+        add_number(o, "seq", seq ? seq->valuedouble : 0))
+        return o;
     cJSON_Delete(o);
     return NULL;
 }
