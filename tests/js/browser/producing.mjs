@@ -84,6 +84,6 @@ export function kernels(parts) {
   return Object.entries(parts).flatMap(([kernel, [seconds, bytes, least]]) => [
     { name: "kernel_time", labels: { kernel }, ...added(seconds, 10) },
     { name: "kernel_bytes", labels: { kernel }, ...added(bytes, 10) },
-    { name: "kernel_least_time", labels: { kernel }, ...added(least, 10) },
+    ...(least === undefined ? [] : [{ name: "kernel_least_time", labels: { kernel }, ...added(least, 10) }]),
   ]);
 }
