@@ -1,6 +1,7 @@
 // The hub over real websockets: docs/protocol.md from the outside. What needs minutes to pass is tested
 // with a clock of its own in tests/unit/test_hub.c.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import { hello, join, large, op, producer, rawViewer, serve, skip, sleep, SOON_MS, together, until, viewer, window, within } from './harness.mjs';
 
@@ -22,6 +23,30 @@ test('a hello and its windows reach a viewer as they were meant', { skip }, asyn
   assert.ok(Number.isInteger(number) && number > 0);
   assert.deepEqual(first, { ...said, producer: number });
   assert.deepEqual(second, { ...window(1), producer: number });
+});
+
+/** The JSON of docs/protocol.md, one message after another; some take several lines. */
+async function messagesOfThePage() {
+  const page = await readFile(new URL('../../../docs/protocol.md', import.meta.url), 'utf8');
+  const blocks = [...page.matchAll(/^```json\n(.*?)^```/gms)].map(([, text]) => text);
+  return blocks.flatMap((text) => text.split(/\n(?=\{"type")/).map((one) => JSON.parse(one)));
+}
+
+test('the hub takes the messages of docs/protocol.md, in their order, and answers with those it names', { skip }, async (t) => {
+  const all = await messagesOfThePage();
+  const fromProducer = all.filter((m) => m.producer === undefined &&
+    (m.role === 'producer' || ['window', 'op', 'bye'].includes(m.type) || (m.type === 'gap' && m.to)));
+  assert.deepEqual(fromProducer.map((m) => m.type), ['hello', 'window', 'op', 'gap', 'bye']);
+  const server = await serve(t);
+  const board = await viewer(t, server);
+  const p = await join(t, server);
+  for (const m of fromProducer) p.send(m);
+  await board.heard('bye', (m) => m.type === 'bye');
+  const heard = board.messages.filter((m) => fromProducer.some(({ type }) => type === m.type));
+  assert.deepEqual(heard.map(({ producer, ...m }) => m), fromProducer);
+  const welcome = await p.heard('welcome', (m) => m.type === 'welcome');
+  const written = all.find((m) => m.type === 'welcome' && m.resume_from);
+  assert.deepEqual(Object.keys(welcome), Object.keys(written));
 });
 
 test('a producer joins a board within a second', { skip }, async (t) => {
