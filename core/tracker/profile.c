@@ -71,7 +71,7 @@ static uint32_t place_of(const bitnet_profile *p, const bitnet_weight *w) {
     return i;
 }
 
-const profile_weight *profile_find(const bitnet_profile *p, const bitnet_weight *w) {
+const profile_weight *bitnet_profile_find(const bitnet_profile *p, const bitnet_weight *w) {
     return &p->weight[place_of(p, w)];
 }
 
@@ -109,7 +109,7 @@ static size_t n_cells(const bitnet_profile *p) {
 }
 
 static void free_profile(bitnet_profile *p) {
-    profile_close_spans(p);
+    bitnet_profile_close_spans(p);
     bitnet_os_mutex_destroy(&p->lock);
     bitnet_free(&p->allocator, p->cell, n_cells(p) * sizeof *p->cell);
     bitnet_free(&p->allocator, p->weight, p->weight_cap * sizeof *p->weight);
@@ -134,7 +134,7 @@ bitnet_status bitnet_profile_open(bitnet_profile **out, const bitnet_profile_des
     p->bounds = desc->bounds;
     p->inner = bitnet_model_get_backend(p->model, &p->backend);
     bitnet_status st = p->inner->watch ? list_weights(p) : BITNET_E_UNSUPPORTED;
-    if (st >= 0) st = profile_open_spans(p, desc->spans_cap);
+    if (st >= 0) st = bitnet_profile_open_spans(p, desc->spans_cap);
     if (st >= 0) p->cell = bitnet_alloc(&p->allocator, n_cells(p) * sizeof *p->cell);
     if (st >= 0 && !p->cell) st = BITNET_E_NOMEM;
     if (st < 0) {
@@ -145,7 +145,7 @@ bitnet_status bitnet_profile_open(bitnet_profile **out, const bitnet_profile_des
                                "the backend %s does not tell what its operations do", name);
         return bitnet_fail(err, st, "profile.memory", "no memory for a profile");
     }
-    profile_wrap(p);
+    bitnet_profile_wrap(p);
     p->inner->watch(p->backend, &p->watch);
     bitnet_model_set_backend(p->model, &p->ops, (bitnet_backend *)(void *)p);
     *out = p;
@@ -162,7 +162,7 @@ void bitnet_profile_close(bitnet_profile *p) {
 /* ---- sums ----------------------------------------------------------------------------------------
  */
 
-double profile_least(const bitnet_bounds *b, const bitnet_work *w) {
+double bitnet_profile_least(const bitnet_bounds *b, const bitnet_work *w) {
     const double read = b->read_bytes_per_s > 0 ? (double)w->bytes / b->read_bytes_per_s : 0;
     const double i8 = b->i8_mac_per_s > 0 ? (double)w->n_mac_i8 / b->i8_mac_per_s : 0;
     const double f32 = b->f32_mac_per_s > 0 ? (double)w->n_mac_f32 / b->f32_mac_per_s : 0;
@@ -184,7 +184,7 @@ static bitnet_work *cell_at(const bitnet_profile *p, int32_t phase, int32_t laye
     return &p->cell[(phase * (1 + p->n_layer) + 1 + layer) * p->n_kernel + kernel];
 }
 
-void profile_add(bitnet_profile *p, int32_t kernel, int32_t layer, const bitnet_work *work) {
+void bitnet_profile_add(bitnet_profile *p, int32_t kernel, int32_t layer, const bitnet_work *work) {
     bitnet_os_mutex_lock(&p->lock);
     add(cell_at(p, (int32_t)p->phase, layer, kernel), work);
     bitnet_os_mutex_unlock(&p->lock);

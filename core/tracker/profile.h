@@ -77,19 +77,20 @@ struct bitnet_profile {
 };
 
 /* profile.c */
-const profile_weight *profile_find(const bitnet_profile *p, const bitnet_weight *w);
-void profile_add(bitnet_profile *p, int32_t kernel, int32_t layer, const bitnet_work *work);
-double profile_least(const bitnet_bounds *b, const bitnet_work *w);
+const profile_weight *bitnet_profile_find(const bitnet_profile *p, const bitnet_weight *w);
+void bitnet_profile_add(bitnet_profile *p, int32_t kernel, int32_t layer, const bitnet_work *work);
+double bitnet_profile_least(const bitnet_bounds *b, const bitnet_work *w);
 
 /* profile_backend.c: fills ops */
-void profile_wrap(bitnet_profile *p);
+void bitnet_profile_wrap(bitnet_profile *p);
 
 /* profile_spans.c */
-bitnet_status profile_open_spans(bitnet_profile *p, int32_t spans_cap);
-void profile_close_spans(bitnet_profile *p);
-void profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span);
-void profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns);
+bitnet_status bitnet_profile_open_spans(bitnet_profile *p, int32_t spans_cap);
+void bitnet_profile_close_spans(bitnet_profile *p);
+void bitnet_profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span);
+void bitnet_profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns,
+                          uint64_t end_ns);
 /* The operation that began at op_ns ended: narrows the clocks. */
-void profile_end_slices(bitnet_profile *p, uint64_t end_ns);
+void bitnet_profile_end_slices(bitnet_profile *p, uint64_t end_ns);
 
 #endif

@@ -100,23 +100,23 @@ static void end_op(bitnet_profile *p, uint64_t activations) {
                      .activation_bytes = activations * sizeof(float),
                      .n_mac_i8 = atomic_load_explicit(&p->n_mac_i8, memory_order_relaxed),
                      .n_mac_f32 = atomic_load_explicit(&p->n_mac_f32, memory_order_relaxed)};
-    w.least_s = profile_least(&p->bounds, &w);
-    profile_add(p, p->op_kernel, p->op_layer, &w);
+    w.least_s = bitnet_profile_least(&p->bounds, &w);
+    bitnet_profile_add(p, p->op_kernel, p->op_layer, &w);
     p->step.bytes += w.bytes;
     p->step.n_mac_i8 += w.n_mac_i8 + w.n_mac_f32;
     p->step.least_s += w.least_s;
     if (p->spans_cap == 0) return;
-    profile_end_slices(p, end);
-    profile_push(p, 0,
-                 &(bitnet_profile_span){.begin_ns = p->op_ns,
-                                        .end_ns = end,
-                                        .bytes = w.bytes,
-                                        .n_mac = w.n_mac_i8 + w.n_mac_f32,
-                                        .n_tok = p->batch->n_tok,
-                                        .layer = p->op_layer,
-                                        .kind = BITNET_SPAN_KERNEL,
-                                        .kernel = p->op_kernel,
-                                        .share = (float)bitnet_work_share(&w)});
+    bitnet_profile_end_slices(p, end);
+    bitnet_profile_push(p, 0,
+                        &(bitnet_profile_span){.begin_ns = p->op_ns,
+                                               .end_ns = end,
+                                               .bytes = w.bytes,
+                                               .n_mac = w.n_mac_i8 + w.n_mac_f32,
+                                               .n_tok = p->batch->n_tok,
+                                               .layer = p->op_layer,
+                                               .kind = BITNET_SPAN_KERNEL,
+                                               .kernel = p->op_kernel,
+                                               .share = (float)bitnet_work_share(&w)});
 }
 
 static uint64_t n_tok(const bitnet_profile *p) {
@@ -142,15 +142,15 @@ static bitnet_status pass_end(bitnet_backend *be) {
     bitnet_profile *p = profile_of(be);
     const uint64_t end = bitnet_os_now_ns();
     p->step.ns = end - p->forward_ns;
-    profile_push(p, 0,
-                 &(bitnet_profile_span){.begin_ns = p->forward_ns,
-                                        .end_ns = end,
-                                        .bytes = p->step.bytes,
-                                        .n_mac = p->step.n_mac_i8,
-                                        .n_tok = p->batch->n_tok,
-                                        .layer = -1,
-                                        .kind = BITNET_SPAN_FORWARD,
-                                        .share = (float)bitnet_work_share(&p->step)});
+    bitnet_profile_push(p, 0,
+                        &(bitnet_profile_span){.begin_ns = p->forward_ns,
+                                               .end_ns = end,
+                                               .bytes = p->step.bytes,
+                                               .n_mac = p->step.n_mac_i8,
+                                               .n_tok = p->batch->n_tok,
+                                               .layer = -1,
+                                               .kind = BITNET_SPAN_FORWARD,
+                                               .share = (float)bitnet_work_share(&p->step)});
     p->after_ns = p->has_head ? end : 0;
     p->batch = NULL;
     return p->inner->end(p->backend);
@@ -160,13 +160,13 @@ static void time_embed(bitnet_backend *be, bitnet_buf *y, const bitnet_weight *w
     bitnet_profile *p = profile_of(be);
     begin_op(p, PROFILE_EMBED, -1);
     p->inner->embed(p->backend, y, w);
-    end_op(p, n_tok(p) * (uint64_t)profile_find(p, w)->k);
+    end_op(p, n_tok(p) * (uint64_t)bitnet_profile_find(p, w)->k);
 }
 
 static void time_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                          const bitnet_weight *w, float eps) {
     bitnet_profile *p = profile_of(be);
-    const profile_weight *of = profile_find(p, w);
+    const profile_weight *of = bitnet_profile_find(p, w);
     begin_op(p, of->kernel, of->layer);
     p->inner->rmsnorm(p->backend, y, x, w, eps);
     end_op(p, 2 * n_tok(p) * (uint64_t)of->k);
@@ -175,10 +175,10 @@ static void time_rmsnorm(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
 static void time_matmul(bitnet_backend *be, const bitnet_product *product, int32_t n,
                         const bitnet_buf *x) {
     bitnet_profile *p = profile_of(be);
-    const profile_weight *of = profile_find(p, product[0].w);
+    const profile_weight *of = bitnet_profile_find(p, product[0].w);
     uint64_t columns = (uint64_t)of->k;
     for (int32_t i = 0; i < n; i++)
-        columns += (uint64_t)profile_find(p, product[i].w)->n;
+        columns += (uint64_t)bitnet_profile_find(p, product[i].w)->n;
     begin_op(p, of->kernel, of->layer);
     p->inner->matmul(p->backend, product, n, x);
     end_op(p, n_tok(p) * columns);
@@ -187,7 +187,7 @@ static void time_matmul(bitnet_backend *be, const bitnet_product *product, int32
 static void time_matmul_add(bitnet_backend *be, const bitnet_product *product,
                             const bitnet_buf *x) {
     bitnet_profile *p = profile_of(be);
-    const profile_weight *of = profile_find(p, product->w);
+    const profile_weight *of = bitnet_profile_find(p, product->w);
     begin_op(p, of->kernel, of->layer);
     p->inner->matmul_add(p->backend, product, x);
     end_op(p, n_tok(p) * ((uint64_t)of->k + 2 * (uint64_t)of->n)); /* y is read and written */
@@ -196,7 +196,7 @@ static void time_matmul_add(bitnet_backend *be, const bitnet_product *product,
 static void time_matmul_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                              const bitnet_weight *gate, const bitnet_weight *up, bitnet_act act) {
     bitnet_profile *p = profile_of(be);
-    const profile_weight *of = profile_find(p, gate);
+    const profile_weight *of = bitnet_profile_find(p, gate);
     begin_op(p, of->kernel, of->layer);
     p->inner->matmul_gate(p->backend, y, x, gate, up, act);
     end_op(p, n_tok(p) * ((uint64_t)of->k + (uint64_t)of->n));
@@ -205,7 +205,7 @@ static void time_matmul_gate(bitnet_backend *be, bitnet_buf *y, const bitnet_buf
 static void time_head(bitnet_backend *be, bitnet_buf *y, const bitnet_buf *x,
                       const bitnet_weight *w, bitnet_head_row *row, int32_t n) {
     bitnet_profile *p = profile_of(be);
-    const profile_weight *of = profile_find(p, w);
+    const profile_weight *of = bitnet_profile_find(p, w);
     begin_op(p, PROFILE_HEAD, -1);
     p->inner->head(p->backend, y, x, w, row, n);
     end_op(p, (uint64_t)n * ((uint64_t)of->k + (uint64_t)of->n));
@@ -243,8 +243,8 @@ static void time_attend(bitnet_backend *be, bitnet_buf *y, bitnet_buf *q, bitnet
     end_op(p, 2 * n_tok(p) * (uint64_t)(kv->n_head + kv->n_head_kv) * (uint64_t)kv->head_dim);
 }
 
-void profile_wrap(bitnet_profile *p) {
-    p->watch = (bitnet_watch){p, add_work, p->spans_cap > 0 ? profile_slice : NULL};
+void bitnet_profile_wrap(bitnet_profile *p) {
+    p->watch = (bitnet_watch){p, add_work, p->spans_cap > 0 ? bitnet_profile_slice : NULL};
     p->ops = (bitnet_backend_ops){
         .abi = p->inner->abi,
         .name = p->inner->name,

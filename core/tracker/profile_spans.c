@@ -19,7 +19,7 @@ const char *bitnet_span_name(bitnet_span_kind kind) {
     return kind >= 0 && kind < BITNET_SPAN_KINDS ? names[kind] : "";
 }
 
-bitnet_status profile_open_spans(bitnet_profile *p, int32_t spans_cap) {
+bitnet_status bitnet_profile_open_spans(bitnet_profile *p, int32_t spans_cap) {
     bitnet_backend_info info;
     p->inner->info(p->backend, &info);
     p->n_threads = info.n_threads;
@@ -37,14 +37,14 @@ bitnet_status profile_open_spans(bitnet_profile *p, int32_t spans_cap) {
     return BITNET_OK;
 }
 
-void profile_close_spans(bitnet_profile *p) {
+void bitnet_profile_close_spans(bitnet_profile *p) {
     for (int32_t i = 0; p->track && i < p->n_threads; i++)
         bitnet_free(&p->allocator, p->track[i].span,
                     (size_t)p->spans_cap * sizeof *p->track[i].span);
     bitnet_free(&p->allocator, p->track, (size_t)p->n_threads * sizeof *p->track);
 }
 
-void profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span) {
+void bitnet_profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *span) {
     profile_track *t = &p->track[thread];
     if (t->n < p->spans_cap)
         t->span[t->n++] = *span;
@@ -52,7 +52,8 @@ void profile_push(bitnet_profile *p, int32_t thread, const bitnet_profile_span *
         t->n_dropped++;
 }
 
-void profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, uint64_t end_ns) {
+void bitnet_profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns,
+                          uint64_t end_ns) {
     bitnet_profile *p = ctx;
     if (thread >= p->n_threads || !p->batch) return; /* a run of no step: a weight is being bound */
     if (!is_work && begin_ns < p->open_ns) return;   /* it waited for an earlier profile, too */
@@ -62,15 +63,16 @@ void profile_slice(void *ctx, int32_t thread, bool is_work, uint64_t begin_ns, u
         if (least > t->clock_min) t->clock_min = least;
         t->end_ns = end_ns;
     }
-    profile_push(p, thread,
-                 &(bitnet_profile_span){.begin_ns = begin_ns,
-                                        .end_ns = end_ns,
-                                        .layer = is_work ? p->op_layer : (int16_t)-1,
-                                        .kind = is_work ? BITNET_SPAN_SLICE : BITNET_SPAN_WAIT,
-                                        .kernel = p->op_kernel});
+    bitnet_profile_push(
+        p, thread,
+        &(bitnet_profile_span){.begin_ns = begin_ns,
+                               .end_ns = end_ns,
+                               .layer = is_work ? p->op_layer : (int16_t)-1,
+                               .kind = is_work ? BITNET_SPAN_SLICE : BITNET_SPAN_WAIT,
+                               .kernel = p->op_kernel});
 }
 
-void profile_end_slices(bitnet_profile *p, uint64_t end_ns) {
+void bitnet_profile_end_slices(bitnet_profile *p, uint64_t end_ns) {
     for (int32_t i = 1; i < p->n_threads; i++) {
         profile_track *t = &p->track[i];
         if (t->end_ns == 0) continue;
@@ -120,12 +122,12 @@ uint64_t bitnet_profile_n_dropped(const bitnet_profile *p) {
 
 void bitnet_profile_tell(bitnet_profile *p, bitnet_span_kind kind, uint64_t begin_ns,
                          uint64_t end_ns, uint32_t request) {
-    profile_push(p, 0,
-                 &(bitnet_profile_span){.begin_ns = begin_ns,
-                                        .end_ns = end_ns,
-                                        .request = request,
-                                        .layer = -1,
-                                        .kind = (uint8_t)kind});
+    bitnet_profile_push(p, 0,
+                        &(bitnet_profile_span){.begin_ns = begin_ns,
+                                               .end_ns = end_ns,
+                                               .request = request,
+                                               .layer = -1,
+                                               .kind = (uint8_t)kind});
 }
 
 void bitnet_profile_step_begin(bitnet_profile *p) {
