@@ -379,6 +379,48 @@ static void a_value_beyond_its_announced_range_is_left_out_and_told(void **state
     if (!strstr(text, "\"metric\":\"load\",\"n\":1,\"found\":-1,")) fail_msg("%s", text);
 }
 
+static void a_producer_has_ten_thousand_series_and_no_more(void **state) {
+    hub *h = *state;
+    client p, v;
+    join_producer(h, &p, 1);
+    join_viewer(h, &v);
+    heard(h, &v, -1);
+    char text[512];
+    const int n = MESSAGE_SERIES_MAX + 100;
+    int n_kept = 0;
+    for (int i = 0; i < n; i++) {
+        snprintf(text, sizeof text,
+                 "{\"type\":\"window\",\"seq\":%d,\"t_ms\":1,\"span_ms\":1,\"dropped\":0,\"m\":{},"
+                 "\"s\":[{\"name\":"
+                 "\"load\",\"labels\":{\"a\":\"%d\",\"b\":\"x\"},\"n\":1,\"sum\":1,\"min\":1,"
+                 "\"max\":1,\"last\":1}]}",
+                 i + 1, i);
+        pass(2);
+        assert_int_equal(say(h, &p, text), 0);
+        const char *said;
+        size_t len;
+        assert_true(hub_next(h, v.peer, now, &said, &len));
+        n_kept += strstr(said, "\"labels\"") != NULL;
+    }
+    /* two that share a hash count once: 10,100 of 2^32 do so in one run of a hundred, here in none */
+    assert_int_equal(n_kept, MESSAGE_SERIES_MAX);
+    snprintf(text, sizeof text,
+             "{\"type\":\"window\",\"seq\":%d,\"t_ms\":1,\"span_ms\":1,\"dropped\":0,\"m\":{},"
+             "\"s\":[{\"name\":"
+             "\"load\",\"labels\":{\"b\":\"x\",\"a\":\"7\"},\"n\":1,\"sum\":1,\"min\":1,\"max\":1,"
+             "\"last\":1}]}",
+             n + 1);
+    assert_int_equal(say(h, &p, text),
+                     0); /* one of the first goes on, in whatever order its labels come */
+    const char *said;
+    size_t len;
+    assert_true(hub_next(h, v.peer, now, &said, &len) && strstr(said, "\"labels\""));
+    bool is_told = false;
+    while (hub_next(h, p.peer, now, &said, &len))
+        is_told = is_told || strstr(said, "one series too many");
+    assert_true(is_told);
+}
+
 /* The producer's clock is 5 s ahead; the way there takes 3 ms and the way back 5. */
 static void the_offset_of_a_clock_is_known_within_half_the_delay(void **state) {
     hub *h = *state;
@@ -568,6 +610,7 @@ int main(void) {
         T(what_a_bye_says_was_produced_and_did_not_come_is_a_gap),
         T(of_two_connections_the_one_with_the_later_epoch_lives),
         T(a_value_beyond_its_announced_range_is_left_out_and_told),
+        T(a_producer_has_ten_thousand_series_and_no_more),
         T(the_offset_of_a_clock_is_known_within_half_the_delay),
         T(a_hello_without_the_token_is_refused),
         T(a_full_hub_says_so_and_has_room_again_when_someone_leaves),

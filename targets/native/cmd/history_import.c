@@ -48,7 +48,8 @@ static bitnet_status put_line(store *s, reading *r, const char *line, size_t n, 
     message m;
     bitnet_error inner = {0};
     const char *why = read_line(r, &m, line, n);
-    if (!why && m.n_rejected) why = "A value is outside the range that the hello gave.";
+    if (!why && m.n_rejected)
+        why = "A value is outside the range that the hello gave."; /* any series */
     bitnet_status st =
         why ? bad_line(r, why, err) : store_put(s, r->instance, m.json, r->wall_ms, &inner);
     if (!why && st == BITNET_E_INVAL) {

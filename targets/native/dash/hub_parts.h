@@ -30,6 +30,7 @@ typedef struct producer {
     int first_recent, n_recent;
     size_t recent_bytes;
     message_metrics metrics;
+    message_series series;
 } producer;
 
 typedef enum peer_role { PEER_NEW, PEER_PRODUCER, PEER_VIEWER, PEER_CLOSED } peer_role;

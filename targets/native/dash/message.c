@@ -7,6 +7,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/hash.h"
+
 typedef enum field_type {
     FIELD_WORD, /* exactly `word` */
     FIELD_TEXT, /* min..max bytes, no control characters */
@@ -319,7 +321,7 @@ const message_metric *message_find_metric(const message_metrics *metrics, const 
 
 /* Replaces the array by one of checked rows. */
 static bool clean_metrics(cJSON *hello, message_metrics *metrics) {
-    metrics->n = 0;
+    *metrics = (message_metrics){0};
     cJSON *from = cJSON_DetachItemFromObjectCaseSensitive(hello, "metrics");
     cJSON *to = cJSON_AddArrayToObject(hello, "metrics");
     bool ok = cJSON_IsArray(from) && to;
@@ -353,6 +355,13 @@ static bool check_value(const message_metric *metric, const cJSON *value) {
     return metric->is_hist ? check_buckets(b, get(value, "n")->valuedouble) : !b;
 }
 
+static void reject(message *m, const message_metric *metric, double value, const char *why) {
+    m->n_rejected++;
+    m->rejected = metric;
+    m->rejected_value = value;
+    m->rejected_why = why;
+}
+
 /* A value beyond what its metric announced is no reason to lose the others: it is left out, and the
  * producer told. */
 static bool within_range(message *m, const message_metric *metric, const cJSON *value) {
@@ -361,9 +370,38 @@ static bool within_range(message *m, const message_metric *metric, const cJSON *
         m->n_samples++;
         return true;
     }
-    m->n_rejected++;
-    m->rejected = metric;
-    m->rejected_value = low < metric->min ? low : high;
+    reject(m, metric, low < metric->min ? low : high, "outside the range that the hello gave");
+    return false;
+}
+
+/* Of a name and labels in any order. Never 0. */
+static uint32_t series_hash(const cJSON *series) {
+    const char *name = get(series, "name")->valuestring;
+    uint64_t h = hash_fnv1a(name, strlen(name));
+    for (const cJSON *l = get(series, "labels")->child; l; l = l->next)
+        h += hash_bytes(hash_fnv1a(l->string, strlen(l->string)), l->valuestring,
+                        strlen(l->valuestring));
+    h ^= h >> 32;
+    return (uint32_t)h ? (uint32_t)h : 1;
+}
+
+static bool has_room(const message_metrics *metrics, const cJSON *series) {
+    message_series *s = metrics->series;
+    if (!s) return true;
+    uint32_t hash = series_hash(series), at = hash % MESSAGE_SERIES_SLOTS;
+    while (s->hash[at] && s->hash[at] != hash)
+        at = (at + 1) % MESSAGE_SERIES_SLOTS;
+    if (s->hash[at] == hash) return true;
+    if (s->n == MESSAGE_SERIES_MAX) return false;
+    s->hash[at] = hash;
+    s->n++;
+    return true;
+}
+
+static bool is_admitted(message *m, const message_metrics *metrics, const message_metric *metric,
+                        const cJSON *series) {
+    if (has_room(metrics, series)) return true;
+    reject(m, metric, get(series, "last")->valuedouble, "one series too many: 10000 are allowed");
     return false;
 }
 
@@ -403,7 +441,8 @@ static bool clean_series(message *m, const message_metrics *metrics) {
         const message_metric *metric =
             ok ? message_find_metric(metrics, get(clean, "name")->valuestring) : NULL;
         ok = metric && check_value(metric, clean);
-        if (!ok || !within_range(m, metric, clean) || !cJSON_AddItemToArray(to, clean))
+        if (!ok || !is_admitted(m, metrics, metric, clean) || !within_range(m, metric, clean) ||
+            !cJSON_AddItemToArray(to, clean))
             cJSON_Delete(clean);
     }
     cJSON_Delete(from);

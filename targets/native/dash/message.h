@@ -25,6 +25,8 @@ enum {
     MESSAGE_LABELS_MAX = 16,      /* of a series, and entries of an operation's meta */
     MESSAGE_VALUE_MAX = 256,      /* bytes of a label's or an entry's text */
     MESSAGE_BUCKETS = 1024,       /* of a histogram */
+    MESSAGE_SERIES_MAX = 10000,   /* labelled ones of a producer, for as long as its row lives */
+    MESSAGE_SERIES_SLOTS = 16384,
 };
 
 typedef struct message_metric {
@@ -33,9 +35,17 @@ typedef struct message_metric {
     double min, max; /* announced range; infinite where none was */
 } message_metric;
 
+/* The series that a producer has used, by hash: two that share one count once, which only makes the limit a
+ * little wider. {0} is empty. */
+typedef struct message_series {
+    int n;
+    uint32_t hash[MESSAGE_SERIES_SLOTS]; /* open addressing; 0 = free */
+} message_series;
+
 /* The metrics a producer announced; its windows may hold no others. */
 typedef struct message_metrics {
     int n;
+    message_series *series; /* borrowed, counts the labelled ones; NULL: any number */
     message_metric metric[MESSAGE_METRICS_MAX];
 } message_metrics;
 
@@ -57,9 +67,10 @@ typedef struct message {
     uint64_t epoch;                      /* of MESSAGE_PRODUCER */
     uint64_t seq, to;                    /* numbers it takes; of MESSAGE_BYE the last one used */
     uint64_t n_samples;                  /* values of a window, or 1 of an operation */
-    int n_rejected;                      /* values left out of it, being beyond their range; */
+    int n_rejected;                      /* values left out of it; */
     const message_metric *rejected;      /* the last of them, */
-    double rejected_value;               /* and what it was */
+    double rejected_value;               /* what it was, */
+    const char *rejected_why;            /* and why */
     uint64_t pong_id;
     double rx_ms, tx_ms; /* of MESSAGE_PONG, by the producer's clock */
 } message;

@@ -204,8 +204,8 @@ static bool within_rate(hub_peer *peer, hub_time now) {
 static void note_rejected(hub *h, hub_peer *peer, const message *m) {
     snprintf(peer->nack, sizeof peer->nack,
              "{\"type\":\"nack\",\"seq\":%" PRIu64 ",\"metric\":\"%s\",\"n\":%d,"
-             "\"found\":%.9g,\"reason\":\"outside the range that the hello gave\"}",
-             m->seq, m->rejected->name, m->n_rejected, m->rejected_value);
+             "\"found\":%.9g,\"reason\":\"%s\"}",
+             m->seq, m->rejected->name, m->n_rejected, m->rejected_value, m->rejected_why);
     peer->nack_due = true;
     h->events.wake(peer->user);
 }
@@ -287,6 +287,7 @@ int producer_hello(hub *h, hub_peer *peer, message *m, const message_metrics *me
     }
     hub_msg_drop(&p->bye);
     p->metrics = *metrics;
+    p->metrics.series = &p->series;
     p->epoch = epoch;
     p->peer = peer;
     peer->producer = p;
